@@ -1,0 +1,79 @@
+import boundaries from "eslint-plugin-boundaries";
+import regexp from "eslint-plugin-regexp";
+import tseslint from "typescript-eslint";
+
+// Imports point one way. Each folder lists what it may import; anything else is an error.
+const layers = {
+  time: [],
+  errors: [],
+  model: ["errors"],
+  api: ["errors"],
+  decide: ["model", "errors", "api"],
+  net: ["time", "errors", "model"],
+  runtime: ["time"],
+  telemetry: ["time", "errors", "runtime"],
+  config: ["errors", "api", "decide", "model"],
+  scaivault: ["net", "model", "errors", "time"],
+  ports: ["model", "errors", "decide"],
+  sources: ["ports", "net", "model", "errors", "time", "api", "decide"],
+  targets: ["ports", "scaivault", "runtime", "net", "model", "errors", "time", "api", "decide"],
+  catalogue: ["ports", "model", "errors", "time", "decide"],
+  controllers: ["catalogue", "ports", "decide", "api", "model", "errors", "time", "runtime", "telemetry", "config"],
+  cli: ["controllers", "catalogue", "ports", "decide", "api", "model", "errors", "time", "runtime", "telemetry", "config"],
+};
+const names = Object.keys(layers);
+
+export default tseslint.config(
+  { ignores: ["node_modules/", "dist/", ".local/", "coverage/"] },
+  {
+    files: ["**/*.ts"],
+    extends: [...tseslint.configs.recommended],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/no-floating-promises": "error",
+      "@typescript-eslint/no-misused-promises": "error",
+      "@typescript-eslint/await-thenable": "error",
+      "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_", varsIgnorePattern: "^_" }],
+      "@typescript-eslint/no-explicit-any": "error",
+      "no-console": "error",
+      eqeqeq: "error",
+      "prefer-const": "error",
+    },
+  },
+  { ...regexp.configs["flat/recommended"], files: ["**/*.ts"] },
+  {
+    files: ["src/**/*.ts"],
+    plugins: { boundaries },
+    settings: {
+      "boundaries/include": ["src/**/*.ts"],
+      "boundaries/elements": [
+        ...names.map((name) => ({ type: name, pattern: `src/${name}`, mode: "folder" })),
+        { type: "main", pattern: "src/*.ts", mode: "file" },
+      ],
+      "import/resolver": { node: { extensions: [".ts", ".mjs", ".js"] } },
+    },
+    rules: {
+      complexity: ["warn", 15],
+      "max-depth": ["error", 4],
+      "max-lines": ["warn", { max: 320, skipBlankLines: true, skipComments: true }],
+      "max-lines-per-function": ["warn", { max: 60, skipBlankLines: true, skipComments: true }],
+      "boundaries/element-types": [
+        "error",
+        {
+          default: "disallow",
+          rules: [
+            ...names.map((name) => ({ from: name, allow: [name, ...layers[name]] })),
+            { from: "main", allow: names },
+          ],
+        },
+      ],
+    },
+  },
+  {
+    files: ["src/**/*.test.ts", "test/**/*.ts"],
+    rules: { "boundaries/element-types": "off", "max-lines-per-function": "off", "max-lines": "off" },
+  },
+  { files: ["local/**/*.ts", "scripts/**/*.ts", "bench/**/*.ts", "scaivault-server/**/*.ts", "src/cli/**/*.ts"], rules: { "no-console": "off" } },
+);
