@@ -1,0 +1,138 @@
+import type { Reason } from "../errors/index.ts";
+import type { TargetObservation } from "../ports/target.ts";
+import type { Authority } from "./mark.ts";
+
+export type TargetKind = "ScaiVault" | "KubernetesSecret";
+
+/** The declared policies of one SecretSync, defaults filled in. */
+export interface Policies {
+  readonly authority: Authority;
+  readonly conflictResolution: "remote_wins" | "local_wins" | "manual";
+  readonly deletionPolicy: "Retain" | "Delete";
+  readonly cleanupPolicy: "Retain" | "Release" | "Delete";
+  readonly adopt: "Never" | "IfEqual";
+  readonly apply: "Automatic" | "OnApproval" | "Never";
+}
+
+/** What is known of the source version that is wanted. */
+export type SourceState =
+  | {
+      readonly state: "Present";
+      readonly version: string;
+      /** Versions known to be older than `version`; undefined when the source cannot tell. */
+      readonly older: ReadonlySet<string> | undefined;
+      /** Whether versions are numbers that only grow (KV v2). */
+      readonly numbered: boolean;
+    }
+  | { readonly state: "Gone"; readonly how: "NotFound" | "PendingDeletion" | "Deleted"; readonly believed: boolean }
+  /** Error, denial, sealed, throttled, no poll yet: nothing is decided on it. */
+  | { readonly state: "Unknown"; readonly reason: Reason; readonly message: string };
+
+/**
+ * Whose mark stands on the target.
+ * - `Self`: this object's. - `Gone`: an object of this namespace and cluster that no longer exists; free to take over.
+ * - `Other`: another living object of this cluster. - `OtherCluster`: another cluster of the fleet.
+ * - `OtherNamespaceGone`: of another namespace, gone: not free.
+ */
+export type Incumbent = "None" | "Self" | "Gone" | "Other" | "OtherNamespaceGone" | "OtherCluster";
+
+/** Comparisons that needed values; absent until the planner asked for them. */
+export interface ContentFacts {
+  /** Rendered source content against what the target holds now. */
+  readonly sourceEqualsTarget?: boolean;
+  /** What the target holds now against the mark's fingerprint. */
+  readonly targetEqualsMark?: boolean;
+  /** Rendered source content against the mark's fingerprint: equal means that nothing needs writing but the mark. */
+  readonly sourceEqualsMark?: boolean;
+}
+
+/** Everything that the planner may know of one target. */
+export interface TargetInput {
+  readonly kind: TargetKind;
+  /** Shown to people: the ScaiVault path or the Secret's name. */
+  readonly ref: string;
+  readonly observation: TargetObservation;
+  readonly incumbent: Incumbent;
+  /** Shown name of the other owner, already cut to what this namespace may see. */
+  readonly otherOwner?: string;
+  /** Rights now: tenancy and grants. A missing right refuses the action with NotGranted. */
+  readonly rights: { readonly read: boolean; readonly write: boolean; readonly delete: boolean };
+  /** Digest of what shapes the content (declared keys, type, tags, ...); the mark carries the one it was written with. */
+  readonly shape: string;
+  /** Another living claim on the same target that goes before ours: who, for the message. */
+  readonly claimedBy?: string;
+  /** How often we have written back over another writer within the last ten minutes for this source version. */
+  readonly reverts: number;
+  readonly content: ContentFacts;
+  /** Why the content cannot be rendered for this target (InvalidKey, ValueTooLarge, ...). */
+  readonly unrenderable?: { readonly reason: Reason; readonly message: string };
+}
+
+/** Brakes as they stand for this object's store and namespace, before its own actions. */
+export interface Brakes {
+  /** `Held` also during the first ten minutes after a start or a take-over. */
+  readonly deletion: "Open" | "Held";
+  readonly change: "Open" | "Held";
+}
+
+/** Input of {@link planPair}: one source secret and its targets. */
+export interface PairInput {
+  readonly path: string;
+  readonly owner: string;
+  readonly sourceID: string;
+  readonly policies: Policies;
+  /** `deletionPolicy`/`cleanupPolicy` seen in an earlier generation: the mark's own policy field is what counts. */
+  readonly source: SourceState;
+  readonly targets: readonly TargetInput[];
+  readonly brakes: Brakes;
+  /** True when the plan's hash carries a valid approval. */
+  readonly approved: boolean;
+}
+
+/** What the executor is asked to do; it decides nothing. */
+export type ActionKind =
+  /** New target: content and mark. */
+  | "Create"
+  /** Content and mark from a newer source version. */
+  | "Update"
+  /** Content written back over another writer's change. */
+  | "Restore"
+  /** Mark and declared metadata only. */
+  | "Mark"
+  /** Equal content of another tool: field ownership and mark, never data. */
+  | "Adopt"
+  /** Label, mark and field ownership go; data stays. */
+  | "Release"
+  | "Delete";
+
+export interface Action {
+  readonly kind: ActionKind;
+  readonly target: TargetKind;
+  readonly path: string;
+  readonly ref: string;
+  /** Where the content comes from: the old store, or ScaiVault after the flip (Secrets only). */
+  readonly from: "Source" | "ScaiVault";
+  readonly fromVersion: string;
+  /** Why, as a short word for plan and events: `NewTarget`, `SourceChanged`, `Drift`, `ShapeChanged`, `NewBase`, ... */
+  readonly why: string;
+}
+
+/** How one target stands after planning. */
+export interface TargetOutcome {
+  readonly kind: TargetKind;
+  readonly ref: string;
+  readonly state: "InSync" | "Pending" | "Held" | "Conflict" | "Failed" | "Retained" | "Unknown";
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** A value that has to be read before the plan is final. */
+export type Need = { readonly kind: "SourceValue" } | { readonly kind: "TargetValue"; readonly target: TargetKind };
+
+export interface PairPlan {
+  readonly actions: readonly Action[];
+  /** Actions that are held back by a brake, a fence, or a missing approval; they count into the plan's hash. */
+  readonly held: readonly Action[];
+  readonly outcomes: readonly TargetOutcome[];
+  readonly needs: readonly Need[];
+}

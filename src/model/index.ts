@@ -1,0 +1,2 @@
+export type { PayloadForm, SecretPayload } from "./payload.ts";
+export { SecretValue } from "./secret-value.ts";
