@@ -1,6 +1,6 @@
 import type { Reason } from "../errors/index.ts";
 import type { TargetObservation } from "../ports/target.ts";
-import type { Authority } from "./mark.ts";
+import type { Authority } from "../model/index.ts";
 
 export type TargetKind = "ScaiVault" | "KubernetesSecret";
 

@@ -1,5 +1,4 @@
-import type { MarkReading, Mark } from "../decide/mark.ts";
-import type { SecretPayload, SecretValue } from "../model/index.ts";
+import type { Mark, MarkReading, SecretPayload, SecretValue } from "../model/index.ts";
 
 /** What a target says of itself without giving its value away. */
 export interface TargetObservation {
