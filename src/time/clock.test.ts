@@ -66,6 +66,26 @@ describe("VirtualClock", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("waits for what `settle` says between two steps", async () => {
+    let idle = true;
+    const clock = new VirtualClock(0, {
+      settle: async () => {
+        while (!idle) await new Promise((resolve) => setTimeout(resolve, 1));
+      },
+    });
+    const at: string[] = [];
+    clock.setTimeout(() => {
+      idle = false;
+      setTimeout(() => {
+        at.push(`io@${clock.now()}`);
+        idle = true;
+      }, 20);
+    }, 10);
+    clock.setTimeout(() => at.push(`timer@${clock.now()}`), 15);
+    await clock.advance(100);
+    expect(at).toEqual(["io@10", "timer@15"]);
+  });
+
   it("queues concurrent advances", async () => {
     const clock = new VirtualClock(0);
     await Promise.all([clock.advance(10), clock.advance(20)]);

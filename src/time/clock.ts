@@ -122,11 +122,21 @@ export class VirtualClock implements Clock {
   #sequence = 0;
   readonly #timers = new Set<VirtualTimer>();
   #moving: Promise<void> = Promise.resolve();
+  readonly #settle: () => Promise<void>;
 
-  /** @param startMs wall clock at the beginning, ms since the epoch; default 2026-01-01T00:00:00Z. */
-  constructor(startMs: number = Date.UTC(2026, 0, 1)) {
+  /**
+   * @param startMs wall clock at the beginning, ms since the epoch; default 2026-01-01T00:00:00Z.
+   * @param options.settle awaited (beside a few turns of the event loop) after each step of time, for I/O that timers
+   *   started: typically "until no call is in flight". Without it only what a few turns can do is waited for.
+   */
+  constructor(startMs: number = Date.UTC(2026, 0, 1), options: { readonly settle?: () => Promise<void> } = {}) {
     this.#now = startMs;
     this.#start = startMs;
+    const wait = options.settle;
+    this.#settle = async () => {
+      await settle();
+      await wait?.();
+    };
   }
 
   now(): number {
@@ -169,16 +179,16 @@ export class VirtualClock implements Clock {
   }
 
   async #advance(ms: number): Promise<void> {
-    await settle();
+    await this.#settle();
     const end = this.#now + ms;
     for (let next = this.#next(); next !== undefined && next.due <= end; next = this.#next()) {
       this.#now = Math.max(this.#now, next.due);
       this.#timers.delete(next);
       next.fn();
-      await settle();
+      await this.#settle();
     }
     this.#now = end;
-    await settle();
+    await this.#settle();
   }
 
   #next(): VirtualTimer | undefined {
