@@ -1,0 +1,11 @@
+export {
+  type Demand,
+  isStoreWide,
+  type KnownFact,
+  type PolledEvent,
+  StorePoller,
+  type StorePollerOptions,
+  type StoreState,
+} from "./poller.ts";
+export { type ResolvedVersion, resolveVersion } from "./resolve.ts";
+export { nextTick, stableOffset } from "./schedule.ts";

@@ -1,0 +1,325 @@
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { PollMethod, PollResult, SecretSource, SourceFact } from "../ports/index.ts";
+import type { Clock } from "../time/clock.ts";
+import { nextTick } from "./schedule.ts";
+
+/** What the objects of one store identity want now: path or subtree prefix to the interval that its owner asks for. */
+export interface Demand {
+  readonly paths: ReadonlyMap<string, number>;
+  readonly subtrees: ReadonlyMap<string, number>;
+}
+
+/** What is known of one path. */
+export interface KnownFact {
+  readonly fact: SourceFact;
+  readonly asOfMs: number;
+  /** Gone on two polls at least one interval apart, with nothing else seen between. */
+  readonly believedGone: boolean;
+}
+
+/** How the store stands. `Unpolled` until the first poll has ended either way. */
+export type StoreState =
+  | { readonly state: "Unpolled" }
+  | { readonly state: "Good"; readonly sinceMs: number }
+  | { readonly state: "Failing"; readonly sinceMs: number; readonly error: SyncError };
+
+/** What one poll brought; `paths` are those whose facts or failures are new since the poll before. */
+export interface PolledEvent {
+  readonly full: boolean;
+  readonly method: PollMethod;
+  readonly changed: readonly string[];
+  readonly ms: number;
+}
+
+export interface StorePollerOptions {
+  /** The store identity's key; decides the place in the interval. */
+  readonly key: string;
+  readonly source: SecretSource;
+  readonly clock: Clock;
+  /** Asked anew at each poll, so a removed object is no longer polled for. */
+  readonly demand: () => Demand;
+  /** Version copied last, by path, for sources that can tell whether a new current version is older. */
+  readonly known: () => ReadonlyMap<string, string>;
+  readonly onPolled: (event: PolledEvent) => void | Promise<void>;
+  /** Called when the state changes between good and failing, and when facts have gone stale while it fails. */
+  readonly onState: (what: "failing" | "recovered" | "stale") => void;
+  readonly probeEveryMs?: number;
+}
+
+const COALESCE_MS = 50;
+const STALE_INTERVALS = 3;
+const MAX_PAUSE_MS = 900_000;
+
+/**
+ * The one thing that polls a store identity: facts for all objects that read it. While the store fails it is only
+ * probed (at most six times a minute); facts that were known stay known, with their age.
+ */
+export class StorePoller {
+  readonly #options: StorePollerOptions;
+  readonly #facts = new Map<string, KnownFact>();
+  readonly #firstGone = new Map<string, number>();
+  readonly #failures = new Map<string, { error: SyncError; asOfMs: number }>();
+  readonly #subtrees = new Map<string, { paths: readonly string[]; asOfMs: number }>();
+  readonly #subtreeFailures = new Map<string, SyncError>();
+  readonly #requested = new Map<string, boolean>();
+  readonly #requestedSubtrees = new Set<string>();
+  readonly #abort = new AbortController();
+  #state: StoreState = { state: "Unpolled" };
+  #method: PollMethod | undefined;
+  #notes: readonly string[] = [];
+  #lastGoodMs: number | undefined;
+  #lastFullMs: number | undefined;
+  #running: Promise<void> | undefined;
+  #again = false;
+  #fullWanted: "none" | "poll" | "fresh" = "none";
+  #cancelTick: () => void = () => undefined;
+  #cancelSoon: (() => void) | undefined;
+  #cancelStale: () => void = () => undefined;
+  #pausedUntilMs = 0;
+
+  constructor(options: StorePollerOptions) {
+    this.#options = options;
+  }
+
+  get state(): StoreState {
+    return this.#state;
+  }
+  get method(): PollMethod | undefined {
+    return this.#method;
+  }
+  get notes(): readonly string[] {
+    return this.#notes;
+  }
+  /** End of the last full poll that succeeded, ms since the epoch. */
+  get lastFullMs(): number | undefined {
+    return this.#lastFullMs;
+  }
+  /** Last moment at which the store answered a poll. */
+  get lastGoodMs(): number | undefined {
+    return this.#lastGoodMs;
+  }
+  fact(path: string): KnownFact | undefined {
+    return this.#facts.get(path);
+  }
+  failure(path: string): SyncError | undefined {
+    return this.#failures.get(path)?.error;
+  }
+  subtree(prefix: string): { paths: readonly string[]; asOfMs: number } | undefined {
+    return this.#subtrees.get(prefix);
+  }
+  subtreeFailure(prefix: string): SyncError | undefined {
+    return this.#subtreeFailures.get(prefix);
+  }
+
+  /** Polls everything soon; `fresh` refuses methods whose answers may lag. */
+  pollNow(options: { fresh: boolean }): void {
+    if (options.fresh || this.#fullWanted === "none") this.#fullWanted = options.fresh ? "fresh" : "poll";
+    this.#soon();
+  }
+
+  /** Polls single paths or subtrees soon; requests that come close together share one poll. */
+  request(paths: readonly string[], options: { fresh: boolean; subtrees?: readonly string[] }): void {
+    for (const path of paths) this.#requested.set(path, options.fresh || this.#requested.get(path) === true);
+    for (const prefix of options.subtrees ?? []) this.#requestedSubtrees.add(prefix);
+    this.#soon();
+  }
+
+  /** A read of a value failed for a reason that concerns the whole store: the outage begins here, not at the next poll. */
+  noteFailure(error: SyncError): void {
+    if (isStoreWide(error)) this.#failed(error);
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#cancelTick();
+    this.#cancelSoon?.();
+    this.#cancelStale();
+    await this.#running;
+  }
+
+  /** The shortest interval that anybody wants; undefined when nobody wants anything. */
+  #intervalMs(demand: Demand): number | undefined {
+    const all = [...demand.paths.values(), ...demand.subtrees.values()];
+    return all.length === 0 ? undefined : all.reduce((a, b) => Math.min(a, b));
+  }
+
+  #soon(): void {
+    if (this.#abort.signal.aborted || this.#cancelSoon !== undefined) return;
+    const wait = Math.max(COALESCE_MS, this.#pausedUntilMs - this.#options.clock.now());
+    this.#cancelSoon = this.#options.clock.setTimeout(() => {
+      this.#cancelSoon = undefined;
+      this.#kick();
+    }, wait);
+  }
+
+  #kick(): void {
+    if (this.#abort.signal.aborted) return;
+    if (this.#running !== undefined) {
+      this.#again = true;
+      return;
+    }
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined;
+      if (this.#again) {
+        this.#again = false;
+        this.#soon();
+      }
+    });
+  }
+
+  async #run(): Promise<void> {
+    const failing = this.#state.state === "Failing";
+    if (failing) {
+      try {
+        await this.#options.source.probe(this.#abort.signal);
+      } catch (error) {
+        this.#failed(toSyncError(error, "probe"));
+        return;
+      }
+      this.#fullWanted = this.#fullWanted === "fresh" ? "fresh" : "poll";
+    }
+    const demand = this.#options.demand();
+    const full = this.#fullWanted !== "none";
+    const fresh = this.#fullWanted === "fresh" || (!full && [...this.#requested.values()].some(Boolean));
+    const paths = full ? this.#due(demand, failing || fresh) : [...this.#requested.keys()];
+    const subtrees = full ? [...demand.subtrees.keys()] : [...this.#requestedSubtrees];
+    this.#fullWanted = "none";
+    this.#requested.clear();
+    this.#requestedSubtrees.clear();
+    const startedMs = this.#options.clock.now();
+    try {
+      const known = this.#options.known();
+      const result = await this.#options.source.poll({ paths, subtrees, known, fresh }, this.#abort.signal);
+      if (this.#abort.signal.aborted) return;
+      const changed = this.#take(result, demand, full);
+      const ms = this.#options.clock.now() - startedMs;
+      await this.#options.onPolled({ full, method: result.method, changed, ms });
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#failed(toSyncError(error, "poll"));
+      return;
+    } finally {
+      if (full) this.#scheduleTick(demand);
+    }
+  }
+
+  /** Paths whose own interval is over; a path that a request has just looked at is not asked again. */
+  #due(demand: Demand, all: boolean): string[] {
+    const now = this.#options.clock.now();
+    const shortest = this.#intervalMs(demand) ?? 0;
+    return [...demand.paths]
+      .filter(([path, intervalMs]) => {
+        const asOf = Math.max(this.#facts.get(path)?.asOfMs ?? 0, this.#failures.get(path)?.asOfMs ?? 0);
+        return all || now - asOf >= intervalMs - shortest / 2;
+      })
+      .map(([path]) => path);
+  }
+
+  #take(result: PollResult, demand: Demand, full: boolean): string[] {
+    const now = this.#options.clock.now();
+    const changed: string[] = [];
+    for (const [path, fact] of result.facts) {
+      if (!sameFact(this.#facts.get(path)?.fact, fact) || this.#failures.has(path)) changed.push(path);
+      this.#failures.delete(path);
+      const believedGone = this.#believe(path, fact, now, demand);
+      if (believedGone !== (this.#facts.get(path)?.believedGone ?? false)) changed.push(path);
+      this.#facts.set(path, { fact, asOfMs: now, believedGone });
+    }
+    for (const [path, error] of result.failures) {
+      if (this.#failures.get(path)?.error.reason !== error.reason) changed.push(path);
+      this.#failures.set(path, { error, asOfMs: now });
+      this.#firstGone.delete(path);
+    }
+    for (const [prefix, paths] of result.subtrees) {
+      if (paths instanceof SyncError) {
+        this.#subtreeFailures.set(prefix, paths);
+      } else {
+        this.#subtreeFailures.delete(prefix);
+        this.#subtrees.set(prefix, { paths, asOfMs: now });
+      }
+    }
+    this.#method = result.method;
+    this.#notes = result.notes;
+    this.#lastGoodMs = now;
+    if (full) {
+      this.#lastFullMs = now;
+      this.#forget(demand);
+    }
+    this.#recovered(now);
+    return changed;
+  }
+
+  /** Belief in "gone": positive not-found twice, at least one interval apart; anything else starts anew. */
+  #believe(path: string, fact: SourceFact, now: number, demand: Demand): boolean {
+    if (fact.state !== "Gone") {
+      this.#firstGone.delete(path);
+      return false;
+    }
+    const first = this.#firstGone.get(path);
+    if (first === undefined) {
+      this.#firstGone.set(path, now);
+      return false;
+    }
+    const intervalMs = demand.paths.get(path) ?? this.#intervalMs(demand) ?? 0;
+    return now - first >= intervalMs;
+  }
+
+  /** What nobody wants any more is forgotten, so that memory follows the objects. */
+  #forget(demand: Demand): void {
+    const wanted = (path: string) =>
+      demand.paths.has(path) || [...demand.subtrees.keys()].some((prefix) => path.startsWith(`${prefix}/`));
+    for (const path of this.#facts.keys()) if (!wanted(path)) this.#facts.delete(path);
+    for (const path of this.#failures.keys()) if (!wanted(path)) this.#failures.delete(path);
+    for (const path of this.#firstGone.keys()) if (!wanted(path)) this.#firstGone.delete(path);
+    for (const prefix of this.#subtrees.keys()) if (!demand.subtrees.has(prefix)) this.#subtrees.delete(prefix);
+  }
+
+  #scheduleTick(demand: Demand): void {
+    this.#cancelTick();
+    const intervalMs = this.#intervalMs(demand);
+    if (intervalMs === undefined || this.#abort.signal.aborted) return;
+    const now = this.#options.clock.now();
+    this.#cancelTick = this.#options.clock.setTimeout(
+      () => this.pollNow({ fresh: false }),
+      nextTick(this.#options.key, intervalMs, now) - now,
+    );
+  }
+
+  #failed(error: SyncError): void {
+    const now = this.#options.clock.now();
+    const was = this.#state.state;
+    const sinceMs = this.#state.state === "Failing" ? this.#state.sinceMs : now;
+    this.#state = { state: "Failing", sinceMs, error };
+    const wait = Math.max(this.#options.probeEveryMs ?? 10_000, Math.min(error.retryAfterMs ?? 0, MAX_PAUSE_MS));
+    this.#pausedUntilMs = now + wait;
+    // Belief needs an unbroken row of positive answers.
+    this.#firstGone.clear();
+    this.#soon();
+    if (was === "Failing") return;
+    this.#options.onState("failing");
+    const intervalMs = this.#intervalMs(this.#options.demand()) ?? 60_000;
+    const staleAt = (this.#lastGoodMs ?? now) + STALE_INTERVALS * intervalMs;
+    this.#cancelStale();
+    this.#cancelStale = this.#options.clock.setTimeout(() => this.#options.onState("stale"), Math.max(1, staleAt - now));
+  }
+
+  #recovered(now: number): void {
+    const was = this.#state.state;
+    if (was !== "Good") this.#state = { state: "Good", sinceMs: now };
+    this.#pausedUntilMs = 0;
+    this.#cancelStale();
+    if (was === "Failing") this.#options.onState("recovered");
+  }
+}
+
+/** Errors that say something of the store or the login, not of one secret. */
+export function isStoreWide(error: SyncError): boolean {
+  return ["SourceUnavailable", "SourceSealed", "LoginFailed", "RateLimited"].includes(error.reason);
+}
+
+function sameFact(a: SourceFact | undefined, b: SourceFact): boolean {
+  if (a === undefined || a.state !== b.state) return false;
+  if (a.state === "Gone" || b.state === "Gone") return a.state === b.state && "how" in a && "how" in b && a.how === b.how;
+  if (a.stages.size !== b.stages.size) return false;
+  for (const [stage, version] of a.stages) if (b.stages.get(stage) !== version) return false;
+  return (a.tags ?? []).join("\n") === (b.tags ?? []).join("\n");
+}
