@@ -1,0 +1,126 @@
+{{/* Names. `name` is the label that selects the pods, `fullname` the name of namespaced objects, `clusterName` that of cluster-scoped ones. */}}
+{{- define "scaivault-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "scaivault-operator.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 50 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 50 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Two installs in two namespaces must not meet in one cluster-scoped object. */}}
+{{- define "scaivault-operator.clusterName" -}}
+{{- printf "%s.%s" (include "scaivault-operator.fullname" .) .Release.Namespace -}}
+{{- end -}}
+
+{{- define "scaivault-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "scaivault-operator.fullname" .) .Values.serviceAccount.name -}}
+{{- else -}}
+{{- required "serviceAccount.name: name the existing ServiceAccount when serviceAccount.create is false" .Values.serviceAccount.name -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The user as the API server sees it; the admission guards bind to it. */}}
+{{- define "scaivault-operator.user" -}}
+{{- printf "system:serviceaccount:%s:%s" .Release.Namespace (include "scaivault-operator.serviceAccountName" .) -}}
+{{- end -}}
+
+{{- define "scaivault-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "scaivault-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "scaivault-operator.labels" -}}
+{{ include "scaivault-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "scaivault-operator.image" -}}
+{{- $i := .Values.image -}}
+{{- $repository := ternary (printf "%s/%s" $i.registry $i.repository) $i.repository (ne $i.registry "") -}}
+{{- if $i.digest -}}
+{{- printf "%s@%s" $repository $i.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $repository (default .Chart.AppVersion $i.tag) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "scaivault-operator.leaseName" -}}scaivault-operator{{- end -}}
+
+{{- define "scaivault-operator.markSecretName" -}}
+{{- if .Values.marks.existingSecret.name -}}
+{{- .Values.marks.existingSecret.name -}}
+{{- else -}}
+{{- printf "%s-key" (include "scaivault-operator.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Namespaces in which the operator never writes a Secret. */}}
+{{- define "scaivault-operator.protectedNamespaces" -}}
+{{- concat .Values.guards.protectedNamespaces (list .Release.Namespace) | uniq | toJson -}}
+{{- end -}}
+
+{{- define "scaivault-operator.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "scaivault-operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{/* The rights per watched scope: in a ClusterRole, or in a Role of each listed namespace. */}}
+{{- define "scaivault-operator.watchedRules" -}}
+# Our kinds. `patch` is for metadata.finalizers only; the own-kinds guard holds it to that.
+- apiGroups: [scaivault.scailabs.ai]
+  resources: [federationbackends, secretsyncs]
+  verbs: [get, list, watch, patch]
+- apiGroups: [scaivault.scailabs.ai]
+  resources: [federationbackends/status, secretsyncs/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+# Secrets as targets. THIS READS EVERY SECRET OF THE SCOPE: list, watch and patch answer with values to whoever asks for them.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch, create, patch{{ if .Values.secrets.delete }}, delete{{ end }}]
+{{- end -}}
+
+{{/*
+The operator's configuration file: values.config, and what the chart alone knows. A field that the chart sets must not be set in
+values.config: two places for one thing end in a surprise.
+*/}}
+{{- define "scaivault-operator.config" -}}
+{{- $run := "/var/run/secrets/scaivault-operator" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- range $field, $value := dict "cluster.name" "cluster.name" "watchNamespaces" "watchNamespaces" "operatorNamespace" "the release's namespace" "marks" "marks" "health" "ports.health" "metrics" "metrics" -}}
+{{- $parts := splitList "." $field -}}
+{{- $at := $config -}}
+{{- range initial $parts }}{{- $at = get $at . | default dict -}}{{- end -}}
+{{- if hasKey $at (last $parts) }}{{- fail (printf "config.%s: the chart sets this field itself; use the value %s" $field $value) }}{{- end -}}
+{{- end -}}
+{{- $keys := list -}}
+{{- range .Values.marks.existingSecret.keys }}{{- $keys = append $keys (dict "file" (printf "%s/marks/%s" $run .)) -}}{{- end -}}
+{{- $set := dict
+  "cluster" (dict "name" (required "cluster.name: name this cluster, uniquely in your fleet; it never changes afterwards" .Values.cluster.name))
+  "operatorNamespace" .Release.Namespace
+  "leaseName" (include "scaivault-operator.leaseName" .)
+  "watchNamespaces" (.Values.watchNamespaces | uniq)
+  "marks" (dict "keys" $keys)
+  "health" (dict "port" (int .Values.ports.health))
+  "metrics" (dict "enabled" .Values.metrics.enabled "port" (int .Values.metrics.port))
+-}}
+{{- toYaml (mustMergeOverwrite $config $set) -}}
+{{- end -}}
