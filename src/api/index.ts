@@ -1,0 +1,38 @@
+export { check, type CheckOptions, type SchemaPath, type SchemaProblem, type SchemaProblemCode } from "./check.ts";
+export type { BackendCounts, Condition, Counts, ObjectMetadata, Problem } from "./common.ts";
+export {
+  defaults,
+  effectiveBackend,
+  type EffectiveBackend,
+  effectiveSync,
+  type EffectiveSync,
+  sourceSelector,
+} from "./defaults.ts";
+export { DURATION_PATTERN, formatDuration, parseDuration } from "./durations.ts";
+export {
+  type FederationBackend,
+  federationBackend,
+  type FederationBackendSpec,
+  federationBackendSpec,
+  type FederationBackendStatus,
+  federationBackendStatus,
+} from "./federation-backend.ts";
+export { isAllowedSecretType, parseField, patterns } from "./grammar.ts";
+export * from "./names.ts";
+export { nearest } from "./nearest.ts";
+export { parseFederationBackend, type ParseResult, parseSecretSync } from "./parse.ts";
+export {
+  type DataEntry,
+  type KubernetesSecretTargetSpec,
+  type PlanStatus,
+  type ScaiVaultTargetSpec,
+  type SecretSync,
+  secretSync,
+  type SecretSyncSource,
+  type SecretSyncSpec,
+  secretSyncSpec,
+  type SecretSyncStatus,
+  secretSyncStatus,
+  type TargetStatus,
+  targetStates,
+} from "./secret-sync.ts";
