@@ -1,0 +1,35 @@
+import type { Clock } from "../src/time/clock.ts";
+import type { Counters } from "./admin/counters.ts";
+import type { Faults } from "./admin/faults.ts";
+import type { Exchange } from "./auth/exchange.ts";
+import type { Policies } from "./auth/policies.ts";
+import type { Tenants } from "./auth/tenancy.ts";
+import type { TokenRegistry } from "./auth/token-registry.ts";
+import type { Cursors } from "./limits/cursor.ts";
+import type { RateLimiter } from "./limits/rate-limiter.ts";
+import type { Metrics } from "./metrics.ts";
+import type { SecretService } from "./secrets/service.ts";
+import type { Store } from "./store/store.ts";
+
+/** The parts of a running server. */
+export interface App {
+  readonly clock: Clock;
+  readonly store: Store;
+  readonly secrets: SecretService;
+  readonly tokens: TokenRegistry;
+  readonly tenants: Tenants;
+  readonly policies: Policies;
+  readonly exchange: Exchange;
+  readonly limiter: RateLimiter;
+  readonly cursors: Cursors;
+  readonly faults: Faults;
+  readonly counters: Counters;
+  readonly metrics: Metrics;
+  readonly tokenLifetimeMs: number;
+  /** Tenant of identities that name none. */
+  readonly homeTenantId: string;
+  /** Monotonic ms. */
+  readonly startedAt: number;
+  /** What `/v1/health/ready` answers. */
+  readonly isReady: () => boolean;
+}

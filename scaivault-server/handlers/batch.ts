@@ -1,0 +1,116 @@
+import { z } from "zod";
+import { BATCH_OPTIONS_TOP_LEVEL, BATCH_STATUS, EXPANSION_MOST } from "../assumptions.ts";
+import { isGlob, isValidGlob, literalPrefix, matchesGlob } from "../auth/glob.ts";
+import { ApiError, validationError } from "../errors.ts";
+import type { Answer, Call } from "../http/call.ts";
+import { rateLimited } from "../http/pipeline.ts";
+import { RawJson } from "../json/raw-json.ts";
+import { checkBody, parseObject } from "../secrets/body.ts";
+import { checkPath } from "../secrets/path.ts";
+import type { SecretRecord } from "../store/store.ts";
+
+/** At most 100 paths in a call. [api-guides/batch-operations] */
+const paths = z.array(z.string()).min(1).max(100);
+
+const flags = {
+  include_metadata: z.boolean().optional(),
+  fail_fast: z.boolean().optional(),
+  version: z.int().min(1).optional(),
+};
+const readBody = z.object({ paths, options: z.object(flags).optional(), ...flags });
+const metadataFlags = { expand_wildcards: z.boolean().optional(), fail_fast: z.boolean().optional() };
+const metadataBody = z.object({ paths, options: z.object(metadataFlags).optional(), ...metadataFlags });
+
+interface Outcome {
+  readonly secrets: Map<string, unknown>;
+  readonly errors: Map<string, unknown>;
+}
+
+/** Asks for each path; errors stay with their path unless `failFast`. */
+function collect(given: readonly string[], failFast: boolean, one: (path: string) => unknown): Outcome {
+  const outcome: Outcome = { secrets: new Map(), errors: new Map() };
+  for (const path of new Set(given)) {
+    try {
+      outcome.secrets.set(path, one(path));
+    } catch (error) {
+      if (!(error instanceof ApiError) || failFast) throw error;
+      outcome.errors.set(path, { code: error.code, message: error.message });
+    }
+  }
+  return outcome;
+}
+
+/** POST /v1/secrets/batch. [api-guides/batch-operations] */
+export async function batchRead(call: Call): Promise<Answer> {
+  const body = checkBody(readBody, parseObject(await call.text()));
+  const options = { ...(BATCH_OPTIONS_TOP_LEVEL ? body : {}), ...body.options };
+  const versions = new Map<string, number>();
+  const outcome = collect(body.paths, options.fail_fast ?? false, (path) => {
+    checkPath(path);
+    call.require(path, "read");
+    const { record, version } = call.app.secrets.read(call.owner, path, options.version);
+    versions.set(path, version.version);
+    return {
+      data: new RawJson(version.data),
+      version: version.version,
+      secret_type: version.secretType,
+      ...(options.include_metadata === true ? { metadata: new RawJson(record.metadata) } : {}),
+    };
+  });
+  // One "batch read" is paid already; each path returned is a "read secrets" on top. [api-guides/batch-operations]
+  const rate = call.app.limiter.take(call.rateIdentity, "read", outcome.secrets.size);
+  if (!rate.allowed) throw rateLimited(call.app, "read", rate);
+  for (const path of outcome.secrets.keys()) {
+    call.app.counters.valueRead();
+    call.app.metrics.valueRead();
+    call.audit("read", path, { batch: true, version: versions.get(path) });
+  }
+  for (const [path, error] of outcome.errors)
+    call.rows.push({
+      action: "read",
+      path,
+      success: false,
+      extra: { batch: true, code: (error as { code: string }).code },
+    });
+  return { status: BATCH_STATUS, body: { secrets: outcome.secrets, errors: outcome.errors } };
+}
+
+/** POST /v1/secrets/batch/metadata: no values; the scope `secrets:list` is enough. [api-guides/batch-operations] */
+export async function batchMetadata(call: Call): Promise<Answer> {
+  const body = checkBody(metadataBody, parseObject(await call.text()));
+  const options = { ...(BATCH_OPTIONS_TOP_LEVEL ? body : {}), ...body.options };
+  const expand = options.expand_wildcards === true;
+  const literal = body.paths.filter((path) => !expand || !isGlob(path));
+  const outcome = collect(literal, options.fail_fast ?? false, (path) => {
+    checkPath(path);
+    call.require(path, "list");
+    return shown(call.app.secrets.describe(call.owner, path));
+  });
+  if (expand) {
+    for (const glob of body.paths.filter(isGlob))
+      for (const record of expanded(call, glob)) outcome.secrets.set(record.path, shown(record));
+    if (outcome.secrets.size > EXPANSION_MOST) throw validationError({ paths: "too_big" });
+  }
+  for (const path of outcome.secrets.keys()) call.app.counters.touched(path, "list");
+  call.audit("list", null, { batch: true, paths: outcome.secrets.size, errors: outcome.errors.size });
+  return { status: BATCH_STATUS, body: { secrets: outcome.secrets, errors: outcome.errors } };
+}
+
+function shown(record: SecretRecord): unknown {
+  return { version: record.version, secret_type: record.secretType, metadata: new RawJson(record.metadata) };
+}
+
+/** Live secrets that a glob matches and the caller may list. */
+function expanded(call: Call, glob: string): SecretRecord[] {
+  if (!isValidGlob(glob)) throw new ApiError("invalid_glob", "not a path glob", { details: { glob } });
+  const prefix = literalPrefix(glob);
+  const found: SecretRecord[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const batch = call.app.store.listSecrets(call.owner, { prefix, after, limit: EXPANSION_MOST });
+    for (const record of batch) if (matchesGlob(glob, record.path) && call.may(record.path, "list")) found.push(record);
+    if (found.length > EXPANSION_MOST) throw validationError({ paths: "too_big" });
+    if (batch.length < EXPANSION_MOST) return found;
+    after = batch.at(-1)?.path;
+  }
+}

@@ -1,0 +1,169 @@
+import {
+  AUDIT_METADATA_ACTION,
+  DELETE_ANSWER,
+  EXPIRING_ENDPOINT,
+  LIST_KEY,
+  LIST_LIMITS,
+  PERMANENT_PARAMETER,
+  WRITE_ANSWER,
+} from "../assumptions.ts";
+import type { Answer, Call } from "../http/call.ts";
+import { RawJson } from "../json/raw-json.ts";
+import { parsePatch, parseWrite } from "../secrets/body.ts";
+import { checkPath, checkPrefix } from "../secrets/path.ts";
+import { timestamp } from "../secrets/service.ts";
+import type { SecretRecord } from "../store/store.ts";
+import { trueOrFalse, wholeNumber } from "./query.ts";
+
+const orNull = (ms: number | null): string | null => (ms === null ? null : timestamp(ms));
+
+/** A secret without its value, as writes and listings answer it. */
+export function withoutData(record: SecretRecord): Record<string, unknown> {
+  return {
+    path: record.path,
+    secret_type: record.secretType,
+    version: record.version,
+    metadata: new RawJson(record.metadata),
+    created_at: timestamp(record.createdAt),
+    updated_at: timestamp(record.updatedAt),
+    expires_at: orNull(record.expiresAt),
+    rotation_policy_id: null,
+  };
+}
+
+/** GET /v1/secrets/{path}: the secret object of [core-concepts/secrets]. */
+export function readSecret(call: Call): Answer {
+  const path = checkPath(call.path);
+  const wanted = wholeNumber(call.query, "version", { least: 1, most: 9_999_999_999 });
+  call.require(path, "read");
+  const { record, version } = call.app.secrets.read(call.owner, path, wanted);
+  call.app.counters.valueRead();
+  call.app.metrics.valueRead();
+  call.audit("read", path, { version: version.version });
+  return {
+    status: 200,
+    body: {
+      ...withoutData(record),
+      secret_type: version.secretType,
+      version: version.version,
+      data: new RawJson(version.data),
+      last_accessed_at: orNull(record.lastAccessedAt),
+      secret_policy_id: null,
+    },
+  };
+}
+
+/** PUT /v1/secrets/{path}: always makes a version. */
+export async function writeSecret(call: Call): Promise<Answer> {
+  const path = checkPath(call.path);
+  call.require(path, "write");
+  const input = parseWrite(await call.text());
+  const record = call.app.secrets.write(call.owner, path, input, call.principal.identityId);
+  call.audit("write", path, { version: record.version });
+  return { status: record.version === 1 ? WRITE_ANSWER.first : WRITE_ANSWER.later, body: withoutData(record) };
+}
+
+/** PATCH /v1/secrets/{path}: metadata only. */
+export async function patchSecret(call: Call): Promise<Answer> {
+  const path = checkPath(call.path);
+  call.require(path, "write");
+  const record = call.app.secrets.patch(call.owner, path, parsePatch(await call.text()));
+  call.audit(AUDIT_METADATA_ACTION.write as "write", path, { metadata_only: true });
+  return { status: 200, body: withoutData(record) };
+}
+
+/** DELETE /v1/secrets/{path}[?permanent=true]. */
+export function deleteSecret(call: Call): Answer {
+  const path = checkPath(call.path);
+  const permanent = trueOrFalse(call.query, PERMANENT_PARAMETER) ?? false;
+  call.require(path, "delete");
+  call.app.secrets.remove(call.owner, path, permanent);
+  call.audit("delete", path, { permanent });
+  return { status: DELETE_ANSWER };
+}
+
+/** GET /v1/secrets/{path}/metadata. */
+export function secretMetadata(call: Call): Answer {
+  const path = checkPath(call.path);
+  call.require(path, "list");
+  const record = call.app.secrets.describe(call.owner, path);
+  const versions = call.app.store.listVersions(call.owner, path);
+  call.audit(AUDIT_METADATA_ACTION.read as "list", path);
+  return {
+    status: 200,
+    body: {
+      ...withoutData(record),
+      version_count: versions.length,
+      last_accessed_at: orNull(record.lastAccessedAt),
+      secret_policy_id: null,
+    },
+  };
+}
+
+/** GET /v1/secrets/{path}/versions. */
+export function secretVersions(call: Call): Answer {
+  const path = checkPath(call.path);
+  call.require(path, "list");
+  call.app.secrets.describe(call.owner, path);
+  const versions = call.app.store.listVersions(call.owner, path);
+  call.audit(AUDIT_METADATA_ACTION.read as "list", path);
+  return {
+    status: 200,
+    body: {
+      versions: versions.map((version) => ({
+        version: version.version,
+        created_at: timestamp(version.createdAt),
+        created_by: version.createdBy,
+      })),
+    },
+  };
+}
+
+/** GET /v1/secrets?prefix=&limit=&cursor=. */
+export function listSecrets(call: Call): Answer {
+  const answer = page(call, () => true);
+  call.audit("list", null, { prefix: call.query.get("prefix") ?? "" });
+  return answer;
+}
+
+/** GET /v1/secrets/expiring?days=&prefix=. */
+export function expiringSecrets(call: Call): Answer {
+  const days = wholeNumber(call.query, "days", { least: 1, most: 36_500 }) ?? EXPIRING_ENDPOINT.days;
+  const until = call.app.clock.now() + days * 86_400_000;
+  const answer = page(call, (record) => record.expiresAt !== null && record.expiresAt <= until);
+  call.audit("list", null, { expiring_days: days });
+  return answer;
+}
+
+/** One page of live secrets that the caller may list and that `wanted` takes. */
+function page(call: Call, wanted: (record: SecretRecord) => boolean): Answer {
+  const prefix = checkPrefix(call.query.get("prefix") ?? "");
+  const limit = wholeNumber(call.query, "limit", { least: 1, most: LIST_LIMITS.most }) ?? LIST_LIMITS.byDefault;
+  const scope = JSON.stringify([
+    call.route.pattern,
+    call.owner,
+    call.principal.identityId,
+    prefix,
+    call.query.get("days"),
+  ]);
+  let after = call.app.cursors.read(scope, call.query.get("cursor"));
+  const found: SecretRecord[] = [];
+  let more = true;
+  while (more && found.length <= limit) {
+    const batch = call.app.store.listSecrets(call.owner, { prefix, after, limit: LIST_LIMITS.most });
+    more = batch.length === LIST_LIMITS.most;
+    after = batch.at(-1)?.path;
+    for (const record of batch) if (wanted(record) && call.may(record.path, "list")) found.push(record);
+  }
+  const shown = found.slice(0, limit);
+  const last = shown.at(-1);
+  const hasMore = found.length > limit && last !== undefined;
+  return {
+    status: 200,
+    body: {
+      [LIST_KEY]: shown.map(withoutData),
+      cursor: hasMore ? call.app.cursors.issue(scope, last.path) : null,
+      has_more: hasMore,
+    },
+  };
+}

@@ -1,0 +1,91 @@
+import { EXCHANGE_CATEGORY, METADATA_CATEGORY, TOKEN_PATHS } from "./assumptions.ts";
+import { auditLogs, auditOfIdentity, auditOfSecret, auditSummary } from "./handlers/audit.ts";
+import { exchange, introspect, jwks, oauthToken, whoami } from "./handlers/auth.ts";
+import { batchMetadata, batchRead } from "./handlers/batch.ts";
+import * as secrets from "./handlers/secrets.ts";
+import { detailed, health, metrics, ready, version } from "./handlers/system.ts";
+import type { Route } from "./http/call.ts";
+
+const metadataRead = METADATA_CATEGORY.read as "list";
+const exchangeCategory = EXCHANGE_CATEGORY as "system";
+const open = { token: false, category: "system" } as const;
+const list = { method: "GET", category: "list", scope: "secrets:list", action: "list" } as const;
+const audit = { method: "GET", category: "audit", scope: "audit:read" } as const;
+
+/** All endpoints; the first that fits wins, so the reserved words stand in front of `{path+}`. */
+export const routes: readonly Route[] = [
+  // System [reference/system]
+  { ...open, method: "GET", pattern: "/v1/health", handler: health },
+  { ...open, method: "GET", pattern: "/v1/health/ready", handler: ready },
+  { method: "GET", pattern: "/v1/health/detailed", category: "auth", scope: "admin", handler: detailed },
+  { ...open, method: "GET", pattern: "/v1/version", handler: version },
+  { ...open, method: "GET", pattern: "/v1/metrics", handler: metrics },
+
+  // Tokens [getting-started/authentication, reference/authentication]
+  ...TOKEN_PATHS.map((pattern): Route => ({ ...open, method: "POST", pattern, handler: oauthToken })),
+  { ...open, method: "GET", pattern: "/oauth/jwks", handler: jwks },
+  { method: "POST", pattern: "/v1/auth/exchange", token: false, category: exchangeCategory, handler: exchange },
+  { method: "GET", pattern: "/v1/auth/whoami", category: "auth", handler: whoami },
+  { method: "POST", pattern: "/v1/auth/introspect", category: "auth", scope: "admin", handler: introspect },
+
+  // Secrets [api-guides/secrets, api-guides/batch-operations]
+  { ...list, pattern: "/v1/secrets", handler: secrets.listSecrets },
+  { ...list, pattern: "/v1/secrets/", handler: secrets.listSecrets },
+  { ...list, pattern: "/v1/secrets/expiring", handler: secrets.expiringSecrets },
+  {
+    method: "POST",
+    pattern: "/v1/secrets/batch",
+    category: "batch_read",
+    scope: "secrets:read",
+    action: "read",
+    handler: batchRead,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/secrets/batch/metadata",
+    category: "batch_metadata",
+    scope: "secrets:list",
+    action: "list",
+    handler: batchMetadata,
+  },
+  { ...list, category: metadataRead, pattern: "/v1/secrets/{path+}/metadata", handler: secrets.secretMetadata },
+  { ...list, category: metadataRead, pattern: "/v1/secrets/{path+}/versions", handler: secrets.secretVersions },
+  {
+    method: "GET",
+    pattern: "/v1/secrets/{path+}",
+    category: "read",
+    scope: "secrets:read",
+    action: "read",
+    handler: secrets.readSecret,
+  },
+  {
+    method: "PUT",
+    pattern: "/v1/secrets/{path+}",
+    category: "write",
+    scope: "secrets:write",
+    action: "write",
+    handler: secrets.writeSecret,
+  },
+  {
+    method: "PATCH",
+    pattern: "/v1/secrets/{path+}",
+    category: METADATA_CATEGORY.write as "write",
+    scope: "secrets:write",
+    action: "write",
+    handler: secrets.patchSecret,
+  },
+  {
+    method: "DELETE",
+    pattern: "/v1/secrets/{path+}",
+    category: "delete",
+    scope: "secrets:delete",
+    action: "delete",
+    handler: secrets.deleteSecret,
+  },
+
+  // Audit [reference/audit]
+  { ...audit, pattern: "/v1/audit/logs", handler: auditLogs },
+  { ...audit, pattern: "/v1/audit/summary", handler: auditSummary },
+  { ...audit, pattern: "/v1/audit/secrets/{path+}", handler: auditOfSecret },
+  { ...audit, pattern: "/v1/audit/identities/{identity}", handler: auditOfIdentity },
+];

@@ -1,0 +1,140 @@
+import type { Clock } from "../../src/time/clock.ts";
+import { DEFAULT_MAX_VERSIONS, ROTATION_POLICIES_ABSENT } from "../assumptions.ts";
+import { ApiError } from "../errors.ts";
+import { joinMembers, rawMembers } from "../json/raw-json.ts";
+import type { RawObject } from "../json/raw-json.ts";
+import type { Owner, SecretRecord, SecretVersion, Store } from "../store/store.ts";
+import type { WriteInput } from "./body.ts";
+
+/** What the service is built from. */
+export interface SecretServiceParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  /** How long a soft-deleted secret is kept, in ms. */
+  readonly retentionMs: number;
+  /** Whether `options.cas` is honoured. */
+  readonly cas: boolean;
+  /** Called for each version made. */
+  readonly onVersion: (path: string) => void;
+  /** A fault can drop metadata members before they are stored. */
+  readonly filterMetadata: (members: RawObject) => RawObject;
+}
+
+/** The rules of secrets, without HTTP and rights. Throws `ApiError`. */
+export class SecretService {
+  readonly #parts: SecretServiceParts;
+
+  constructor(parts: SecretServiceParts) {
+    this.#parts = parts;
+  }
+
+  /** The live secret. @throws ApiError `secret_not_found`. */
+  describe(owner: Owner, path: string): SecretRecord {
+    const record = this.#retained(owner, path);
+    if (record === undefined || record.recoverableUntil !== null) throw notFound(path);
+    return record;
+  }
+
+  /**
+   * A version's value, the current one by default; notes the access.
+   * @throws ApiError `secret_not_found`, `version_not_found`.
+   */
+  read(owner: Owner, path: string, version?: number): { record: SecretRecord; version: SecretVersion } {
+    const record = this.describe(owner, path);
+    const found = this.#parts.store.getVersion(owner, path, version ?? record.version);
+    if (found === undefined) throw new ApiError("version_not_found", "no such version", { details: { path, version } });
+    const accessed = { ...record, lastAccessedAt: this.#parts.clock.now() };
+    this.#parts.store.saveSecret(accessed);
+    return { record: accessed, version: found };
+  }
+
+  /** Makes version 1 or N+1. @throws ApiError `secret_exists`, `version_conflict`, `rotation_policy_not_found`. */
+  write(owner: Owner, path: string, input: WriteInput, actor: string): SecretRecord {
+    const old = this.#retained(owner, path);
+    if (old !== undefined && old.recoverableUntil !== null)
+      throw new ApiError("secret_exists", "the path is deleted and still retained", {
+        details: { path, recoverable_until: timestamp(old.recoverableUntil) },
+      });
+    if (typeof input.rotationPolicyId === "string")
+      throw new ApiError(ROTATION_POLICIES_ABSENT, "no such rotation policy");
+    if (this.#parts.cas && input.cas !== undefined && input.cas !== (old?.version ?? 0))
+      throw new ApiError("version_conflict", "the current version is another one", {
+        details: { path, current_version: old?.version ?? 0 },
+      });
+
+    const now = this.#parts.clock.now();
+    const record: SecretRecord = {
+      owner,
+      path,
+      version: (old?.version ?? 0) + 1,
+      secretType: input.secretType,
+      metadata:
+        input.metadata === undefined
+          ? (old?.metadata ?? "{}")
+          : joinMembers(this.#parts.filterMetadata(input.metadata)),
+      maxVersions: input.maxVersions ?? old?.maxVersions ?? DEFAULT_MAX_VERSIONS,
+      createdAt: old?.createdAt ?? now,
+      updatedAt: now,
+      expiresAt: expiry(input.expiresInMs, now, old),
+      lastAccessedAt: old?.lastAccessedAt ?? null,
+      recoverableUntil: null,
+    };
+    this.#parts.store.appendVersion(record, {
+      version: record.version,
+      secretType: record.secretType,
+      createdAt: now,
+      createdBy: actor,
+      data: input.data,
+    });
+    this.#parts.onVersion(path);
+    return record;
+  }
+
+  /** Merges metadata members; `null` removes one. Makes no version. @throws ApiError `secret_not_found`. */
+  patch(owner: Owner, path: string, members: RawObject): SecretRecord {
+    const old = this.describe(owner, path);
+    const merged = rawMembers(old.metadata);
+    for (const [key, text] of this.#parts.filterMetadata(members)) {
+      if (text === "null") merged.delete(key);
+      else merged.set(key, text);
+    }
+    const record = { ...old, metadata: joinMembers(merged), updatedAt: this.#parts.clock.now() };
+    this.#parts.store.saveSecret(record);
+    return record;
+  }
+
+  /** Soft or permanent delete. @throws ApiError `secret_not_found`. */
+  remove(owner: Owner, path: string, permanent: boolean): void {
+    if (!permanent) {
+      const record = this.describe(owner, path);
+      const now = this.#parts.clock.now();
+      this.#parts.store.saveSecret({ ...record, updatedAt: now, recoverableUntil: now + this.#parts.retentionMs });
+      return;
+    }
+    if (this.#retained(owner, path) === undefined) throw notFound(path);
+    this.#parts.store.removeSecret(owner, path);
+  }
+
+  /** The secret unless its retention has run out, in which case it is gone now. */
+  #retained(owner: Owner, path: string): SecretRecord | undefined {
+    const record = this.#parts.store.getSecret(owner, path);
+    if (record === undefined || record.recoverableUntil === null) return record;
+    if (this.#parts.clock.now() < record.recoverableUntil) return record;
+    this.#parts.store.removeSecret(owner, path);
+    return undefined;
+  }
+}
+
+function notFound(path: string): ApiError {
+  return new ApiError("secret_not_found", "no such secret", { details: { path } });
+}
+
+function expiry(inMs: number | null | undefined, now: number, old: SecretRecord | undefined): number | null {
+  if (inMs === undefined) return old?.expiresAt ?? null;
+  return inMs === null ? null : now + inMs;
+}
+
+/** ISO 8601 UTC with `Z`. [api-guides/audit-logs] */
+export function timestamp(ms: number): string {
+  return new Date(ms).toISOString();
+}
