@@ -1,0 +1,76 @@
+import type { SecretValue } from "../model/index.ts";
+import type { RateCategory, RateLane } from "./budget.ts";
+import type { RawMembers } from "./raw.ts";
+
+/** Searchable, non-secret facts of a secret (core-concepts/secrets). */
+export interface SecretMetadata {
+  readonly description: string | undefined;
+  readonly owner: string | undefined;
+  readonly tags: readonly string[];
+  /** Every other key with its JSON source text: ours and foreign ones. */
+  readonly custom: RawMembers;
+}
+
+/** What ScaiVault tells of a secret without its value. */
+export interface SecretInfo {
+  readonly path: string;
+  /** Integer, 1 for the first version. */
+  readonly version: number;
+  readonly secretType: string;
+  readonly metadata: SecretMetadata;
+}
+
+/** A secret with its value as source text. */
+export interface SecretWithValue extends SecretInfo {
+  /** The JSON text of `data`, as the server sent it. */
+  readonly data: SecretValue;
+}
+
+/** Outcome for one path of a batch. Absent and soft-deleted look alike to a reader. */
+export type BatchOutcome<T> =
+  | { readonly state: "Found"; readonly secret: T }
+  | { readonly state: "Absent" }
+  | { readonly state: "Failed"; readonly error: Error };
+
+/** A write of value and metadata; makes version 1 or N+1. */
+export interface PutRequest {
+  /** JSON text of an object; goes out byte by byte as it is. */
+  readonly data: SecretValue;
+  readonly secretType: string;
+  /** Replaces all stored metadata. */
+  readonly metadata: SecretMetadata;
+  /** How many versions ScaiVault keeps; absent keeps what is stored. */
+  readonly maxVersions?: number;
+}
+
+/** Metadata to set, and custom keys to take off. */
+export interface MetadataPatch {
+  readonly metadata: SecretMetadata;
+  readonly removed?: readonly string[];
+}
+
+/** Who the operator's identity is at ScaiVault. */
+export interface WhoAmI {
+  readonly identityID: string;
+  readonly tenantID: string;
+  readonly scopes: readonly string[];
+}
+
+/** On whose behalf a call is made, and how long it may take. */
+export interface CallContext {
+  readonly signal: AbortSignal;
+  /** Order in the rate budget; default `new`. */
+  readonly lane?: RateLane;
+  /** `namespace/name` of the object, for the User-Agent; absent for joined calls. */
+  readonly object?: string;
+}
+
+/** One finished call, for metrics and benchmarks. */
+export interface CallReport {
+  readonly category: RateCategory | "health";
+  /** HTTP status; 0 when no answer came. */
+  readonly status: number;
+  readonly ms: number;
+  /** Paths asked for in the call. */
+  readonly paths: number;
+}
