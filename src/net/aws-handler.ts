@@ -1,0 +1,74 @@
+import { Readable } from "node:stream";
+import type { HttpClient } from "./http-client.ts";
+
+/** What the AWS SDK hands to its request handler, as far as it is used here. */
+interface SdkRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body?: unknown;
+}
+
+interface SdkResponse {
+  readonly response: { statusCode: number; headers: Record<string, string>; body: Readable };
+}
+
+/** The AWS SDK's `requestHandler` over our transport. */
+export interface AwsRequestHandler {
+  readonly metadata: { readonly handlerProtocol: string };
+  handle(request: SdkRequest, options?: { abortSignal?: unknown }): Promise<SdkResponse>;
+  destroy(): void;
+  updateHttpClientConfig(): void;
+  httpHandlerConfigs(): Record<string, never>;
+}
+
+/**
+ * Lets the AWS SDK send through `client`, so that proxy, CAs, address check, caps and timeouts hold for AWS too: the
+ * SDK's own handler has no timeouts by default and only warns about those that are set.
+ *
+ * The request's host and port are not looked at: they are those that the client was configured with.
+ */
+export function awsRequestHandler(client: HttpClient): AwsRequestHandler {
+  return {
+    metadata: { handlerProtocol: "http/1.1" },
+    async handle(request, options) {
+      const signal = options?.abortSignal;
+      const answer = await client.send(
+        {
+          method: request.method,
+          path: request.path + queryText(request.query),
+          headers: withoutLength(request.headers),
+          body: bodyOf(request.body),
+        },
+        signal instanceof AbortSignal ? signal : undefined,
+      );
+      return {
+        response: { statusCode: answer.status, headers: { ...answer.headers }, body: Readable.from([answer.body]) },
+      };
+    },
+    destroy: () => undefined,
+    updateHttpClientConfig: () => undefined,
+    httpHandlerConfigs: () => ({}),
+  };
+}
+
+function bodyOf(body: unknown): string | Uint8Array | undefined {
+  if (body === undefined || body === null || body === "") return undefined;
+  if (typeof body === "string" || body instanceof Uint8Array) return body;
+  throw new TypeError("streams are not sent");
+}
+
+/** The length is set by the transport. */
+function withoutLength(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "content-length"));
+}
+
+function queryText(query: SdkRequest["query"]): string {
+  const parts = Object.entries(query ?? {}).flatMap(([name, value]) =>
+    (typeof value === "string" || value === null ? [value] : [...value]).map(
+      (one) => encodeURIComponent(name) + (one === null ? "" : `=${encodeURIComponent(one)}`),
+    ),
+  );
+  return parts.length === 0 ? "" : `?${parts.join("&")}`;
+}

@@ -1,0 +1,162 @@
+import { readFileSync } from "node:fs";
+import { rootCertificates } from "node:tls";
+import { Agent, type Dispatcher, ProxyAgent } from "undici";
+import { SyncError } from "../errors/index.ts";
+import { type Clock, systemClock } from "../time/clock.ts";
+import { type AddressRules, bareHost, hostAllowed } from "./address.ts";
+import type { BindRequest, BoundCredential, Destination } from "./bound.ts";
+import { bindCredential } from "./bound.ts";
+import { checkedConnector, type Lookup } from "./connector.ts";
+import { endpointListed, parseEndpoint } from "./endpoint.ts";
+import { HttpClient, type Timeouts } from "./http-client.ts";
+
+/** Default limits in milliseconds: connect, until the headers, between two pieces of the body, and the whole exchange. */
+export const defaultTimeouts: Timeouts = { connectMs: 3_000, headersMs: 10_000, bodyMs: 10_000, totalMs: 20_000 };
+
+/** The proxy for everything but the kube-apiserver. Taken from the configuration, never from the environment. */
+export interface ProxyOptions {
+  /** `http://[user:password@]host:port` or `https://...`. */
+  readonly url: string;
+  /** Hosts that are reached directly: `host`, `host:port`, `*.suffix`, `.suffix`. */
+  readonly exceptions?: readonly string[] | undefined;
+}
+
+/** How all clients but the Kubernetes client reach the world. */
+export interface NetworkOptions extends AddressRules {
+  readonly userAgent: string;
+  readonly proxy?: ProxyOptions | undefined;
+  /** PEM of authorities trusted besides the built-in ones, for every destination without its own CA. */
+  readonly extraCA?: string | undefined;
+  /** Local environment only (needs `allowLoopback`): host name to the URL that is connected to instead. */
+  readonly endpointOverrides?: Readonly<Record<string, string>> | undefined;
+  readonly timeouts?: Partial<Timeouts> | undefined;
+  /** Guards real sockets: give the system's clock, also where the rest runs on a virtual one. */
+  readonly clock?: Clock | undefined;
+  /** Name resolution, for tests of rebinding. */
+  readonly lookup?: Lookup | undefined;
+}
+
+/** Makes every HTTP client but the Kubernetes one: TLS 1.2 or newer, CAs, proxy, address check, timeouts, caps, no redirects. */
+export class Network {
+  readonly #options: NetworkOptions;
+  readonly #clients = new Set<HttpClient>();
+
+  constructor(options: NetworkOptions) {
+    if (Object.keys(options.endpointOverrides ?? {}).length > 0 && options.allowLoopback !== true)
+      throw new SyncError("InvalidSpec", "endpointOverrides is for the local environment only (allowLoopback)");
+    this.#options = options;
+  }
+
+  /** Sent with every request; clients may add the object they work for. */
+  get userAgent(): string {
+    return this.#options.userAgent;
+  }
+
+  get allowLoopback(): boolean {
+    return this.#options.allowLoopback === true;
+  }
+
+  /** See {@link bindCredential}; address rules are those of this network. */
+  bind<C>(request: BindRequest<C>): BoundCredential<C> {
+    return bindCredential(request, this.#options);
+  }
+
+  /** A checked address without a credential, such as STS or an OAuth token endpoint. */
+  endpoint(text: string): URL {
+    return parseEndpoint(text, this.#options);
+  }
+
+  /** The URL that a destination is really reached at: itself, or the local environment's replacement. */
+  effectiveURL(url: URL): URL {
+    const override =
+      this.#options.endpointOverrides?.[url.host] ?? this.#options.endpointOverrides?.[bareHost(url.hostname)];
+    return override === undefined ? url : parseEndpoint(override, this.#options);
+  }
+
+  /**
+   * A client with a connection pool of its own for one destination.
+   * @param connections most sockets at a time
+   */
+  open(destination: Destination, connections = 16): HttpClient {
+    const url = this.effectiveURL(destination.url);
+    if (!hostAllowed(url.hostname, this.#options))
+      throw new SyncError("EndpointNotAllowed", "loopback, link-local and metadata addresses are refused");
+    const timeouts = { ...defaultTimeouts, ...this.#options.timeouts };
+    const client: HttpClient = new HttpClient({
+      origin: url.origin,
+      dispatcher: this.#dispatcher(url, destination.ca, timeouts, connections),
+      timeouts,
+      userAgent: this.#options.userAgent,
+      clock: this.#options.clock ?? systemClock,
+      onClose: () => void this.#clients.delete(client),
+    });
+    this.#clients.add(client);
+    return client;
+  }
+
+  /** Closes every client that is still open. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients].map((client) => client.close()));
+  }
+
+  #dispatcher(url: URL, ca: string | undefined, timeouts: Timeouts, connections: number): Dispatcher {
+    const { extraCA, proxy } = this.#options;
+    const trusted = ca !== undefined ? [ca] : extraCA !== undefined ? [...rootCertificates, extraCA] : undefined;
+    const tls = {
+      minVersion: "TLSv1.2" as const,
+      rejectUnauthorized: true,
+      allowH2: false,
+      timeout: timeouts.connectMs,
+      ...(trusted === undefined ? {} : { ca: trusted }),
+    };
+    const common = {
+      connections,
+      allowH2: false,
+      pipelining: 1,
+      headersTimeout: timeouts.headersMs,
+      bodyTimeout: timeouts.bodyMs,
+      keepAliveTimeout: 4_000,
+      keepAliveMaxTimeout: 60_000,
+    };
+    if (proxy !== undefined && !isException(url, proxy.exceptions ?? [])) {
+      const proxyTls = {
+        minVersion: "TLSv1.2" as const,
+        rejectUnauthorized: true,
+        allowH2: false,
+        ...(extraCA === undefined ? {} : { ca: [...rootCertificates, extraCA] }),
+      };
+      return new ProxyAgent({
+        ...common,
+        uri: proxy.url,
+        proxyTunnel: true,
+        requestTls: tls,
+        proxyTls,
+        connectTimeout: timeouts.connectMs,
+      });
+    }
+    return new Agent({ ...common, connect: checkedConnector(tls, this.#options, this.#options.lookup) });
+  }
+}
+
+function isException(url: URL, exceptions: readonly string[]): boolean {
+  return endpointListed(
+    url,
+    exceptions.map((entry) => (entry.startsWith(".") ? `*${entry}` : entry)),
+  );
+}
+
+/**
+ * Reads a PEM file of certificate authorities.
+ * @throws SyncError InvalidSpec when it cannot be read or holds no certificate
+ */
+export function readCAFile(path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch {
+    throw new SyncError("InvalidSpec", `the CA file ${path} cannot be read`);
+  }
+  if (!text.includes("-----BEGIN CERTIFICATE-----"))
+    throw new SyncError("InvalidSpec", `the CA file ${path} has no certificate`);
+  return text;
+}
