@@ -105,9 +105,10 @@ export class Store<T extends KubeObject> {
   }
 
   /** Makes the store hold exactly `objects` and reports the differences. Deletions come first. */
-  replace(objects: readonly T[]): void {
+  replace(objects: readonly T[], namespace?: string): void {
     const wanted = new Set(objects.map((object) => keyOf(object)));
-    for (const key of this.keys()) if (!wanted.has(key)) this.remove(key);
+    const within = (key: string) => namespace === undefined || key.startsWith(`${namespace}/`);
+    for (const key of this.keys()) if (!wanted.has(key) && within(key)) this.remove(key);
     for (const object of objects) this.upsert(object);
   }
 
