@@ -9,6 +9,8 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { systemClock } from "../src/time/clock.ts";
 import { Admin } from "./admin/admin.ts";
+import { openAdminPort } from "./admin/admin-port.ts";
+import type { AdminPort } from "./admin/admin-port.ts";
 import { Counters } from "./admin/counters.ts";
 import { Faults } from "./admin/faults.ts";
 import type { App } from "./app.ts";
@@ -28,9 +30,11 @@ import { routes } from "./routes.ts";
 import { SecretService } from "./secrets/service.ts";
 import type { ServerOptions } from "./settings.ts";
 import { MemoryStore } from "./store/memory.ts";
+import type { Store } from "./store/store.ts";
 
 export type { AccessLine, ExchangeMapping, ExchangeTrust, IdentitySpec, ServerOptions } from "./settings.ts";
 export type { Admin, StoredSecret } from "./admin/admin.ts";
+export type { AdminPort } from "./admin/admin-port.ts";
 export type { CounterSnapshot, RequestEntry } from "./admin/counters.ts";
 export type { Fault, FaultAction, FaultMatch, InjectedFault } from "./admin/faults.ts";
 export type { PolicyRule } from "./auth/policies.ts";
@@ -47,6 +51,8 @@ export interface ScaiVaultServer {
   readonly tenantId: string;
   readonly partnerId: string;
   readonly admin: Admin;
+  /** The admin port, when `adminPort` was set. */
+  readonly adminPort: AdminPort | undefined;
   /** Closes the port and cuts connections, so that clients see a refused connection; what is stored stays. */
   stopListening(): Promise<void>;
   /** Opens the same port again. */
@@ -68,7 +74,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
   checkSafety(options, host);
   const stopped = new AbortController();
   let ready = true;
-  const app = buildApp(options, host, () => ready);
+  const app = await buildApp(options, host, () => ready);
   const admin = new Admin(app, (value) => {
     ready = value;
   });
@@ -88,7 +94,16 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
   };
   const open = (port: number): Promise<Server> => listen(options, host, port, onRequest);
 
-  let server: Server | undefined = await open(options.port ?? 0);
+  let server: Server | undefined;
+  let adminPort: AdminPort | undefined;
+  try {
+    server = await open(options.port ?? 0);
+    if (options.adminPort !== undefined) adminPort = await openAdminPort(admin, options.adminPort);
+  } catch (error) {
+    if (server !== undefined) await close(server);
+    app.store.close();
+    throw error;
+  }
   const { port } = server.address() as AddressInfo;
   const token = admin.createToken({
     identity: "sa:local-admin",
@@ -111,6 +126,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
     tenantId: app.homeTenantId,
     partnerId: options.partnerId ?? defaultPartner,
     admin,
+    adminPort,
     stopListening,
     listenAgain: async () => {
       if (!ended) server ??= await open(port);
@@ -121,6 +137,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
       stopped.abort();
       app.faults.clear();
       await stopListening();
+      await adminPort?.close();
       app.store.close();
     },
   };
@@ -129,14 +146,21 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
 function checkSafety(options: ServerOptions, host: string): void {
   if (isLoopback(host)) return;
   if (options.allowNonLoopback !== true)
-    throw new Error(`${host} can be reached from other machines; the server listens on loopback unless told otherwise`);
+    throw new Error(`${host} can be reached from other machines; the server holds values unprotected, so this needs --i-know (allowNonLoopback)`);
   if (options.exchange?.some((trust) => trust.acceptUnsigned === true) === true)
     throw new Error("unsigned tokens are accepted on a loopback address only");
 }
 
-function buildApp(options: ServerOptions, host: string, isReady: () => boolean): App {
+/** SQLite is loaded only when it is used. */
+async function openStore(dataFile: string | undefined): Promise<Store> {
+  if (dataFile === undefined) return new MemoryStore();
+  const { SqliteStore } = await import("./store/sqlite.ts");
+  return new SqliteStore(dataFile);
+}
+
+async function buildApp(options: ServerOptions, host: string, isReady: () => boolean): Promise<App> {
   const clock = options.clock ?? systemClock;
-  const store = new MemoryStore();
+  const store = await openStore(options.dataFile);
   const counters = new Counters();
   const metrics = new Metrics();
   const faults = new Faults();

@@ -163,13 +163,19 @@ export class Admin {
     },
     options: { readonly tenantId?: string; readonly identity?: string } = {},
   ): number {
-    const text = toJson({
-      ...body,
-      data: new RawJson(typeof body.data === "string" ? body.data : JSON.stringify(body.data)),
-    });
-    const owner = this.#owner(options.tenantId);
-    return this.#app.secrets.write(owner, checkPath(path), parseWrite(text), options.identity ?? "user:admin@local")
-      .version;
+    const data = new RawJson(typeof body.data === "string" ? body.data : JSON.stringify(body.data));
+    return this.writeText(path, toJson({ ...body, data }), options);
+  }
+
+  /** Like `write`, with the JSON text of a whole PUT body. */
+  writeText(
+    path: string,
+    text: string,
+    options: { readonly tenantId?: string; readonly identity?: string } = {},
+  ): number {
+    const input = parseWrite(text);
+    const identity = options.identity ?? "user:admin@local";
+    return this.#app.secrets.write(this.#owner(options.tenantId), checkPath(path), input, identity).version;
   }
 
   /** Deletes as somebody else would. @throws ApiError `secret_not_found`. */

@@ -66,7 +66,8 @@ export function checkBody<T>(schema: z.ZodType<T>, value: unknown): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
   const fields: Record<string, string> = {};
-  for (const issue of parsed.error.issues) fields[issue.path.join(".") || "body"] = issue.code === "custom" ? issue.message : issue.code;
+  for (const issue of parsed.error.issues)
+    fields[issue.path.join(".") || "body"] = issue.code === "custom" ? issue.message : issue.code;
   throw validationError(fields);
 }
 

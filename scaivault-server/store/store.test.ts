@@ -1,0 +1,174 @@
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { NewAuditRow } from "../audit/audit.ts";
+import { MemoryStore } from "./memory.ts";
+import { SqliteStore } from "./sqlite.ts";
+import type { Owner, SecretRecord, SecretVersion, Store } from "./store.ts";
+
+const owner: Owner = "tenant:t1";
+
+function secret(path: string, version = 1, more: Partial<SecretRecord> = {}): SecretRecord {
+  return {
+    owner,
+    path,
+    version,
+    secretType: "kv",
+    metadata: '{"tags":["a=b"]}',
+    maxVersions: 3,
+    createdAt: 1000,
+    updatedAt: 1000 + version,
+    expiresAt: null,
+    lastAccessedAt: null,
+    recoverableUntil: null,
+    ...more,
+  };
+}
+
+function version(number: number, data = `{"n": ${number}.0}`): SecretVersion {
+  return { version: number, secretType: "kv", createdAt: 1000 + number, createdBy: "sa:x", data };
+}
+
+function row(more: Partial<NewAuditRow> = {}): NewAuditRow {
+  return {
+    id: "log_1",
+    tenantId: "t1",
+    timestamp: 5000,
+    action: "read",
+    identityType: "service_account",
+    identityId: "sa:x",
+    secretPath: "a/b",
+    sourceIp: "127.0.0.1",
+    userAgent: "test",
+    success: true,
+    durationMs: 3,
+    requestId: "req_1",
+    extraData: '{"version":1}',
+    ...more,
+  };
+}
+
+let folder = "";
+let store: Store;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "scaivault-store-"));
+});
+afterEach(() => {
+  store.close();
+  rmSync(folder, { recursive: true });
+});
+
+const makers: Record<string, () => Store> = {
+  memory: () => new MemoryStore(),
+  SQLite: () => new SqliteStore(join(folder, "data.sqlite")),
+};
+
+describe.each(Object.keys(makers))("store in %s", (name) => {
+  beforeEach(() => {
+    store = (makers[name] as () => Store)();
+  });
+
+  it("gives back what was saved, text for text", () => {
+    const data = '{"big": 12345678901234567890, "one": 1.0, "text":"\\u00e9 é \\ud800"}';
+    store.appendVersion(secret("a/b"), version(1, data));
+    expect(store.getSecret(owner, "a/b")).toEqual(secret("a/b"));
+    expect(store.getVersion(owner, "a/b", 1)).toEqual(version(1, data));
+    expect(store.getSecret("tenant:t2", "a/b")).toBeUndefined();
+    expect(store.getSecret("partner:t1", "a/b")).toBeUndefined();
+    expect(store.getVersion(owner, "a/b", 2)).toBeUndefined();
+  });
+
+  it("keeps the newest versions only", () => {
+    for (let number = 1; number <= 5; number++) store.appendVersion(secret("a", number), version(number));
+    expect(store.listVersions(owner, "a").map((item) => item.version)).toEqual([5, 4, 3]);
+    expect(store.getVersion(owner, "a", 2)).toBeUndefined();
+    store.appendVersion(secret("a", 6, { maxVersions: 1 }), version(6));
+    expect(store.listVersions(owner, "a")).toEqual([
+      { version: 6, secretType: "kv", createdAt: 1006, createdBy: "sa:x" },
+    ]);
+  });
+
+  it("removes a secret with its versions", () => {
+    store.appendVersion(secret("a"), version(1));
+    store.removeSecret(owner, "a");
+    expect(store.getSecret(owner, "a")).toBeUndefined();
+    expect(store.listVersions(owner, "a")).toEqual([]);
+    store.appendVersion(secret("a"), version(1));
+    expect(store.listVersions(owner, "a")).toHaveLength(1);
+  });
+
+  it("lists live secrets by path, below a prefix, page by page", () => {
+    for (const path of ["b", "a/c", "a-b", "a/b", "a", "a_b", "a0", "a/b/c"])
+      store.appendVersion(secret(path), version(1));
+    store.saveSecret(secret("a/c", 1, { recoverableUntil: 9000 }));
+    const list = (prefix: string, after?: string, limit = 100): string[] =>
+      store.listSecrets(owner, { prefix, after, limit }).map((item) => item.path);
+    expect(list("")).toEqual(["a", "a-b", "a/b", "a/b/c", "a0", "a_b", "b"]);
+    expect(list("a/")).toEqual(["a/b", "a/b/c"]);
+    expect(list("a/b")).toEqual(["a/b", "a/b/c"]);
+    expect(list("", "a/b", 2)).toEqual(["a/b/c", "a0"]);
+    expect(list("a/", "a", 1)).toEqual(["a/b"]);
+    expect(list("z")).toEqual([]);
+  });
+
+  it("answers audit rows newest first, by every filter", () => {
+    store.appendAudit(row());
+    store.appendAudit(row({ action: "write", secretPath: "a/b%", timestamp: 6000, requestId: "req_2" }));
+    store.appendAudit(
+      row({ success: false, identityId: "user:y", identityType: "user", timestamp: 7000, sourceIp: "::1" }),
+    );
+    store.appendAudit(row({ tenantId: "t2" }));
+    store.appendAudit(row({ action: "list", secretPath: null }));
+    const all = store.queryAudit({ tenantId: "t1" }, { limit: 10 });
+    expect(all.map((item) => item.action)).toEqual(["list", "read", "write", "read"]);
+    expect(all[0]?.secretPath).toBeNull();
+    expect(store.queryAudit({ tenantId: "t1" }, { limit: 2, before: all[1]?.sequence })).toEqual(all.slice(2));
+    const count = (filter: object): number => store.queryAudit({ tenantId: "t1", ...filter }, { limit: 10 }).length;
+    expect(count({ from: 6000 })).toBe(2);
+    expect(count({ to: 6000 })).toBe(3);
+    expect(count({ actions: ["write", "list"] })).toBe(2);
+    expect(count({ identityId: "user:y" })).toBe(1);
+    expect(count({ identityType: "service_account" })).toBe(3);
+    expect(count({ pathPrefix: "a/b%" })).toBe(1);
+    expect(count({ secretPath: "a/b" })).toBe(2);
+    expect(count({ success: false })).toBe(1);
+    expect(count({ sourceIp: "::1" })).toBe(1);
+    expect(count({ requestId: "req_2" })).toBe(1);
+    const summary = store.summarizeAudit({ tenantId: "t1" });
+    expect(summary).toEqual({
+      total: 4,
+      successful: 3,
+      byAction: new Map([
+        ["read", 2],
+        ["write", 1],
+        ["list", 1],
+      ]),
+    });
+    expect(store.summarizeAudit({ tenantId: "t3" })).toEqual({ total: 0, successful: 0, byAction: new Map() });
+  });
+});
+
+describe("the SQLite file", () => {
+  it("keeps its content over a restart and belongs to its owner only", () => {
+    const file = join(folder, "data.sqlite");
+    store = new SqliteStore(file);
+    store.appendVersion(secret("a"), version(1));
+    store.appendAudit(row());
+    for (const name of [file, `${file}-wal`]) expect(statSync(name).mode & 0o077).toBe(0);
+    store.close();
+    store = new SqliteStore(file);
+    expect(store.getVersion(owner, "a", 1)).toEqual(version(1));
+    expect(store.queryAudit({ tenantId: "t1" }, { limit: 10 })).toHaveLength(1);
+  });
+
+  it("holds nothing of a value that was removed", () => {
+    const file = join(folder, "data.sqlite");
+    store = new SqliteStore(file);
+    store.appendVersion(secret("a"), version(1, '{"v":"canary-5b1f"}'));
+    store.removeSecret(owner, "a");
+    store.close();
+    expect(readFileSync(file).includes("canary-5b1f")).toBe(false);
+    store = new MemoryStore();
+  });
+});
