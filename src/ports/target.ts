@@ -1,3 +1,4 @@
+import type { SyncError } from "../errors/index.ts";
 import type { Mark, MarkReading, SecretPayload, SecretValue } from "../model/index.ts";
 
 /** What a target says of itself without giving its value away. */
@@ -18,8 +19,15 @@ export interface TargetObservation {
   readonly otherWriter?: string | undefined;
   /** A controller owner that is not ours (Secrets); adoption is refused while it is there. */
   readonly controllerOwner?: string | undefined;
-  /** Fences: `uid` for Secrets, the version for ScaiVault. Opaque to the planner. */
+  /**
+   * The mark alone was taken off: our label is there and every key still belongs to our apply (Secrets). It is ours and
+   * may be written or marked anew, although `mark` reads `None`.
+   */
+  readonly markLost?: boolean | undefined;
+  /** Fences: uid and resource version for Secrets, the version for ScaiVault. Opaque to the planner. */
   readonly fence: string;
+  /** With `presence: "Unknown"`: why it could not be asked. */
+  readonly failure?: SyncError | undefined;
 }
 
 /** What a target should hold: the rendered content as keyed bytes or, for ScaiVault, the whole payload. */
@@ -40,6 +48,7 @@ export interface WriteResult {
 /** A write is one of these; both carry the mark that must stand with it. */
 export interface WriteRequest {
   readonly content: RenderedContent;
+  /** `targetVersion` is filled in by the target: only it knows what the write will be. */
   readonly mark: Mark;
   readonly observed: TargetObservation;
 }
@@ -47,6 +56,9 @@ export interface WriteRequest {
 /**
  * One kind of target. `Ref` addresses one target (a ScaiVault path with its declared metadata, a Secret with its
  * declared shape). All writes check ownership again by fence and never force.
+ *
+ * Every writing method throws SyncError. `code: "fence"` (reason TargetChanged for ScaiVault, Conflict for Secrets) means
+ * that the target moved since it was observed and nothing was written: observe and plan again. `NotOwned`: it is not ours.
  */
 export interface SecretTarget<Ref> {
   /** Metadata only; many at a time where the target can. Missing answers come as `Unknown`. */
@@ -59,6 +71,11 @@ export interface SecretTarget<Ref> {
   write(ref: Ref, request: WriteRequest, signal: AbortSignal): Promise<WriteResult>;
   /** Sets the mark (and declared metadata) only; never a value, never a version. */
   mark(ref: Ref, request: { mark: Mark; observed: TargetObservation }, signal: AbortSignal): Promise<WriteResult>;
+  /**
+   * Takes over what another tool made: reads it once, refuses unless content and type are equal (`AdoptDiffers`) and no
+   * controller owns it (`AdoptRefused`), then sets field ownership and mark. Never writes a value, never makes a version.
+   */
+  adopt(ref: Ref, request: WriteRequest, signal: AbortSignal): Promise<WriteResult>;
   /** Takes label, mark and field ownership off; the data stays. */
   release(ref: Ref, observed: TargetObservation, signal: AbortSignal): Promise<void>;
   /** Deletes it, fenced; only ever called for an action that the planner allowed. */
