@@ -109,7 +109,7 @@ export function findUses(text: string): Finding[] {
     const argument = node.arguments?.[0];
     if (
       callee.kind === ts.SyntaxKind.ImportKeyword ||
-      (ts.isIdentifier(callee) && /^(__)?require\d*$/.test(callee.text))
+      (ts.isIdentifier(callee) && /^(?:__)?require\d*$/.test(callee.text))
     ) {
       const name = literal(argument);
       if (name !== undefined) addModule(node, name);
