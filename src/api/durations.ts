@@ -1,5 +1,5 @@
 /** Grammar of durations in our kinds and configuration: one number, one unit. The same that ScaiVault takes. */
-export const DURATION_PATTERN = "^[1-9][0-9]{0,4}(s|m|h)$";
+export const DURATION_PATTERN = "^[1-9]\\d{0,4}[smh]$";
 
 const GRAMMAR = new RegExp(DURATION_PATTERN);
 const unitMs: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000 };

@@ -1,5 +1,5 @@
 import { DURATION_PATTERN, parseDuration } from "./durations.ts";
-import { celString, matches, matchesNot, type Rule, rule } from "./rules.ts";
+import { celString, compile, matches, matchesNot, type Rule, rule } from "./rules.ts";
 
 /** Patterns that several places share. All are linear, anchored, and mean the same in RE2 and in JavaScript. */
 export const patterns = {
@@ -123,14 +123,14 @@ export const versionRule = rule<string | number>({
   id: "version",
   cel: `type(self) == int ? self >= 1 : self.matches(${celString(patterns.version)})`,
   message: "write a version id (letters, digits and `-`) or a version number from 1 on",
-  test: (self) => (typeof self === "number" ? self >= 1 : new RegExp(patterns.version).test(self)),
+  test: (self) => (typeof self === "number" ? self >= 1 : compile(patterns.version).test(self)),
 });
 
 export const printableRule = matchesNot("printable", patterns.control, "write one line without control characters");
 
 /** Keys of a `field` such as `.a.b` or `."tls.crt"`, outermost first; undefined when it is not one. */
 export function parseField(field: string): readonly string[] | undefined {
-  if (!new RegExp(patterns.field).test(field)) return undefined;
+  if (!compile(patterns.field).test(field)) return undefined;
   const keys: string[] = [];
   for (let i = 0; i < field.length;) {
     // `field[i]` is the dot: the grammar was checked above.
@@ -161,7 +161,7 @@ const RESERVED_TYPE = "^([a-z0-9.-]*\\.)?(kubernetes\\.io|k8s\\.io|helm\\.sh)/";
 
 /** True for Secret types that the operator writes: none that mints tokens, joins nodes or belongs to Helm. */
 export function isAllowedSecretType(type: string): boolean {
-  return ALLOWED_TYPES.includes(type) || (new RegExp(CUSTOM_TYPE).test(type) && !new RegExp(RESERVED_TYPE).test(type));
+  return ALLOWED_TYPES.includes(type) || (compile(CUSTOM_TYPE).test(type) && !compile(RESERVED_TYPE).test(type));
 }
 
 export const secretTypeRule = rule<string>({

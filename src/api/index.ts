@@ -17,10 +17,19 @@ export {
   type FederationBackendStatus,
   federationBackendStatus,
 } from "./federation-backend.ts";
-export { isAllowedSecretType, parseField, patterns } from "./grammar.ts";
+export {
+  dnsLabelRule,
+  dnsSubdomainRule,
+  durationRules,
+  grantGlobRules,
+  isAllowedSecretType,
+  parseField,
+  patterns,
+} from "./grammar.ts";
 export * from "./names.ts";
 export { nearest } from "./nearest.ts";
 export { parseFederationBackend, type ParseResult, parseSecretSync } from "./parse.ts";
+export { described, matches, matchesNot, type Rule, rule, rulesOf } from "./rules.ts";
 export {
   type DataEntry,
   type KubernetesSecretTargetSpec,

@@ -64,7 +64,7 @@ export const fieldManagers = {
 } as const;
 
 /** A sync request is echoed only when it has this form; anything else is ignored. */
-export const SYNC_REQUEST_PATTERN = /^[A-Za-z0-9:._-]{1,64}$/;
+export const SYNC_REQUEST_PATTERN = /^[\w:.-]{1,64}$/;
 
 /** Most entries of `status.problems`. */
 export const MAX_PROBLEMS = 20;

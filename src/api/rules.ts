@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 
 /**
  * One validation rule, said once for everybody: `cel` goes into the CRD and is checked by the API server, `test` is the
@@ -42,12 +42,17 @@ export function celString(text: string): string {
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"')}"`;
 }
 
+/** The expression of a pattern that the API server reads as well; written for RE2, so without JavaScript's shorthands. */
+export function compile(pattern: string): RegExp {
+  return new RegExp(pattern);
+}
+
 /**
  * A rule that a text matches `pattern`: linear in RE2 (API server) and in JavaScript alike. The text is checked by CEL
  * and not by the schema's own `pattern`, whose message would show the expression instead of saying what to write.
  */
 export function matches(id: string, pattern: string, message: string): Rule {
-  const expression = new RegExp(pattern);
+  const expression = compile(pattern);
   return rule<string>({
     id,
     cel: `self.matches(${celString(pattern)})`,
@@ -58,7 +63,7 @@ export function matches(id: string, pattern: string, message: string): Rule {
 
 /** The opposite of {@link matches}. */
 export function matchesNot(id: string, pattern: string, message: string): Rule {
-  const expression = new RegExp(pattern);
+  const expression = compile(pattern);
   return rule<string>({
     id,
     cel: `!self.matches(${celString(pattern)})`,

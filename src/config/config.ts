@@ -1,0 +1,143 @@
+import { parseDuration } from "../api/index.ts";
+import { type ConfigFile, configDefaults } from "./schema.ts";
+
+/** How the operator logs in to ScaiVault. Files are read again when they change. */
+export type ScaiVaultAuth =
+  | { readonly method: "TokenFile"; readonly tokenFile: string }
+  | {
+      readonly method: "ClientCredentials";
+      readonly tokenURL: string;
+      readonly clientIDFile: string;
+      readonly clientSecretFile: string;
+      readonly scope?: string;
+    }
+  | {
+      readonly method: "TokenExchange";
+      readonly subjectTokenFile: string;
+      /** Absent: `/v1/auth/exchange` of the ScaiVault URL. */
+      readonly url?: string;
+      readonly audience?: string;
+      readonly scope?: string;
+      readonly role?: string;
+    };
+
+/** Rights of some namespaces; absent ones are empty. Globs may hold `{namespace}` as a whole segment. */
+export interface TenancyEntry {
+  readonly namespaces: readonly string[];
+  readonly scaivault: { readonly read: readonly string[]; readonly write: readonly string[] };
+  /** `HOST`, `HOST:PORT`, `*.DOMAIN`, each also with `https://` before it. */
+  readonly endpoints: readonly string[];
+  readonly ambientIdentity: boolean;
+}
+
+export interface Listener {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The operator's configuration with all defaults filled in; frozen through and through. */
+export interface Config {
+  readonly cluster: { readonly name: string };
+  readonly operatorNamespace: string;
+  /** Absent: no object can have a ScaiVault target. */
+  readonly scaivault?: { readonly url: string; readonly auth: ScaiVaultAuth; readonly tenantID?: string };
+  /** The first signs, all verify; see `readMarkKeys`. */
+  readonly marks: { readonly keyFiles: readonly string[] };
+  readonly tenancyMode: "Restricted" | "Open";
+  readonly tenancy: readonly TenancyEntry[];
+  /** Absent: all namespaces. */
+  readonly watchNamespaces?: readonly string[];
+  readonly budgets: { readonly objects: number; readonly matches: number };
+  readonly proxy?: { readonly url?: string; readonly urlFile?: string; readonly noProxy: readonly string[] };
+  readonly caFile?: string;
+  readonly leaderElection: {
+    readonly leaseName: string;
+    readonly leaseDurationMs: number;
+    readonly renewDeadlineMs: number;
+    readonly retryPeriodMs: number;
+  };
+  readonly health: Listener;
+  readonly metrics: Listener;
+  readonly log: { readonly level: "error" | "warn" | "info" | "debug" };
+  readonly kubernetes: { readonly kubeconfig?: string; readonly context?: string };
+  /** Objects worked on at a time, per store. */
+  readonly workers: number;
+  readonly localEnvironment: boolean;
+  readonly endpointOverrides: Readonly<Record<string, string>>;
+  readonly allowLoopback: boolean;
+}
+
+/** Fills defaults in. The file was checked before. */
+export function resolveConfig(file: ConfigFile): Config {
+  const duration = (text: string | undefined, fallback: string): number =>
+    parseDuration(text ?? fallback) ?? parseDuration(fallback) ?? 0;
+  const election = file.leaderElection;
+  const listener = (given: { address?: string | undefined; port?: number | undefined } | undefined, port: number) => ({
+    address: given?.address ?? configDefaults.address,
+    port: given?.port ?? port,
+  });
+  return freeze({
+    cluster: file.cluster,
+    operatorNamespace: file.operatorNamespace,
+    ...(file.scaivault === undefined ? {} : { scaivault: connection(file.scaivault) }),
+    marks: file.marks,
+    tenancyMode: file.tenancyMode ?? "Restricted",
+    tenancy: (file.tenancy ?? []).map((entry) => ({
+      namespaces: entry.namespaces,
+      scaivault: { read: entry.scaivault?.read ?? [], write: entry.scaivault?.write ?? [] },
+      endpoints: entry.endpoints ?? [],
+      ambientIdentity: entry.ambientIdentity ?? false,
+    })),
+    ...(file.watchNamespaces === undefined ? {} : { watchNamespaces: file.watchNamespaces }),
+    budgets: {
+      objects: file.budgets?.objects ?? configDefaults.objects,
+      matches: file.budgets?.matches ?? configDefaults.matches,
+    },
+    ...(file.proxy === undefined ? {} : { proxy: { ...present(file.proxy), noProxy: file.proxy.noProxy ?? [] } }),
+    ...present({ caFile: file.caFile }),
+    leaderElection: {
+      leaseName: election?.leaseName ?? configDefaults.leaseName,
+      leaseDurationMs: duration(election?.leaseDuration, configDefaults.leaseDuration),
+      renewDeadlineMs: duration(election?.renewDeadline, configDefaults.renewDeadline),
+      retryPeriodMs: duration(election?.retryPeriod, configDefaults.retryPeriod),
+    },
+    health: listener(file.health, configDefaults.healthPort),
+    metrics: listener(file.metrics, configDefaults.metricsPort),
+    log: { level: file.log?.level ?? configDefaults.logLevel },
+    kubernetes: present(file.kubernetes ?? {}),
+    workers: file.workers ?? configDefaults.workers,
+    localEnvironment: file.localEnvironment ?? false,
+    endpointOverrides: file.endpointOverrides ?? {},
+    allowLoopback: file.allowLoopback ?? false,
+  });
+}
+
+function connection(given: NonNullable<ConfigFile["scaivault"]>): NonNullable<Config["scaivault"]> {
+  return {
+    url: given.url.replace(/\/$/, ""),
+    auth: login(given.auth),
+    ...present({ tenantID: given.tenantID }),
+  };
+}
+
+function login(given: NonNullable<ConfigFile["scaivault"]>["auth"]): ScaiVaultAuth {
+  if (given.clientCredentials !== undefined)
+    return { method: "ClientCredentials", ...present(given.clientCredentials) };
+  if (given.tokenExchange !== undefined) return { method: "TokenExchange", ...present(given.tokenExchange) };
+  return { method: "TokenFile", tokenFile: given.tokenFile ?? "" };
+}
+
+type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };
+
+/** Without the members that are undefined. */
+function present<T extends object>(value: T): Present<T> {
+  return Object.fromEntries(Object.entries(value).filter(([, item]) => item !== undefined)) as Present<T>;
+}
+
+function freeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null) {
+    for (const item of Object.values(value)) freeze(item);
+    Object.freeze(value);
+  }
+  return value;
+}

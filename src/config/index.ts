@@ -1,0 +1,21 @@
+export { type Config, type Listener, type ScaiVaultAuth, type TenancyEntry } from "./config.ts";
+export { type EnvironmentVerdict, refuseDangerousEnvironment } from "./environment.ts";
+export {
+  CONFIG_FILE_VARIABLE,
+  type ConfigProblem,
+  configProblemLine,
+  type ConfigResult,
+  type ConfigSource,
+  environmentOverrides,
+  loadConfig,
+  readConfig,
+} from "./load.ts";
+export { parseMarkKey, readMarkKeys } from "./mark-keys.ts";
+export {
+  type ParsedYaml,
+  parseYaml,
+  type SourcePosition,
+  type YamlDialect,
+  type YamlDocument,
+  type YamlProblem,
+} from "./yaml-source.ts";

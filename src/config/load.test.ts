@@ -1,0 +1,145 @@
+import { describe, expect, it } from "vitest";
+import { configProblemLine, type ConfigResult, environmentOverrides, loadConfig } from "./index.ts";
+
+const MINIMAL = `cluster: { name: prod-1 }
+operatorNamespace: scaivault-system
+marks: { keyFiles: [/keys/1] }
+`;
+
+const load = (text: string, environment: Record<string, string> = {}): ConfigResult =>
+  loadConfig({ file: "config.yaml", text }, environment);
+const lines = (result: ConfigResult): readonly string[] => (result.ok ? [] : result.problems.map(configProblemLine));
+
+describe("loadConfig", () => {
+  it("fills defaults in and freezes", () => {
+    const result = load(MINIMAL);
+    if (!result.ok) throw new Error(lines(result).join("\n"));
+    expect(result.config).toMatchObject({
+      cluster: { name: "prod-1" },
+      tenancyMode: "Restricted",
+      tenancy: [],
+      budgets: { objects: 1000, matches: 1000 },
+      leaderElection: {
+        leaseName: "scaivault-operator",
+        leaseDurationMs: 15_000,
+        renewDeadlineMs: 10_000,
+        retryPeriodMs: 2_000,
+      },
+      health: { address: "0.0.0.0", port: 8081 },
+      log: { level: "info" },
+      allowLoopback: false,
+      endpointOverrides: {},
+    });
+    expect(result.config.scaivault).toBeUndefined();
+    expect(Object.isFrozen(result.config.leaderElection)).toBe(true);
+  });
+
+  it("reads everything", () => {
+    const result = load(`${MINIMAL}
+scaivault:
+  url: https://scaivault.scailabs.ai/
+  tenantID: tnt_1
+  auth: { clientCredentials: { tokenURL: "https://scaikey.scailabs.ai/oauth/token", clientIDFile: /c/id, clientSecretFile: /c/secret } }
+tenancy:
+  - namespaces: [billing]
+    scaivault: { write: ["environments/production/{namespace}/**"] }
+    endpoints: ["vault.example.com:8200", "*.vault.example.com"]
+    ambientIdentity: true
+watchNamespaces: [billing]
+proxy: { url: "http://proxy.example.com:3128", noProxy: [.example.com] }
+leaderElection: { leaseDuration: 1m, renewDeadline: 40s, retryPeriod: 5s }
+`);
+    if (!result.ok) throw new Error(lines(result).join("\n"));
+    expect(result.config.scaivault).toEqual({
+      url: "https://scaivault.scailabs.ai",
+      tenantID: "tnt_1",
+      auth: {
+        method: "ClientCredentials",
+        tokenURL: "https://scaikey.scailabs.ai/oauth/token",
+        clientIDFile: "/c/id",
+        clientSecretFile: "/c/secret",
+      },
+    });
+    expect(result.config.tenancy[0]).toEqual({
+      namespaces: ["billing"],
+      scaivault: { read: [], write: ["environments/production/{namespace}/**"] },
+      endpoints: ["vault.example.com:8200", "*.vault.example.com"],
+      ambientIdentity: true,
+    });
+    expect(result.config.leaderElection.leaseDurationMs).toBe(60_000);
+  });
+
+  it("says all problems at once, each with its line and what to write instead", () => {
+    const result = load(`cluster: { nam: prod }
+operatorNamespace: scaivault-system
+marks:
+  keyFiles: [keys/1]
+scaivault:
+  url: http://scaivault.scailabs.ai
+  auth: {}
+tenacy: []
+log: { level: verbose }
+leaderElection:
+  leaseDuration: 5m
+  renewDeadline: 5m
+endpointOverrides: { a.example.com: "http://127.0.0.1:1" }
+proxy:
+`);
+    expect(lines(result)).toEqual([
+      "config.yaml:1:1: cluster.name: name is missing: Name of this cluster in marks, audit rows and User-Agent; unique in the fleet and never changed: marks are proved with it",
+      "config.yaml:1:12: cluster.nam: there is no such field here; did you mean name?",
+      "config.yaml:7:3: scaivault.auth: set exactly one of tokenFile, clientCredentials and tokenExchange",
+      "config.yaml:4:14: marks.keyFiles.0: write an absolute path, such as /etc/scaivault-operator/token",
+      "config.yaml:14:1: proxy: proxy is empty: write `proxy: {}` or remove the line",
+      "config.yaml:12:18: leaderElection.renewDeadline: write less than leaseDuration: the leader must stop writing before its lease ends",
+      "config.yaml:9:15: log.level: write error, warn, info or debug",
+      "config.yaml:8:1: tenacy: there is no such field here; did you mean tenancy?",
+      "config.yaml:13:1: endpointOverrides: remove it: endpointOverrides needs `localEnvironment: true`",
+      "config.yaml:6:8: scaivault.url: write an https:// URL; plain http is for localEnvironment only",
+    ]);
+  });
+
+  it("lets environment variables go before the file, and names the variable in problems", () => {
+    const good = load(MINIMAL, {
+      SCAIVAULT_OPERATOR_CLUSTER_NAME: "other",
+      SCAIVAULT_OPERATOR_METRICS_LISTEN: "9090",
+      SCAIVAULT_OPERATOR_METRICS_PORT: "tcp://10.0.0.1:8080",
+      SCAIVAULT_OPERATOR_METRICS_SERVICE_HOST: "10.0.0.1",
+      SCAIVAULT_OPERATOR_PORT_8080_TCP_ADDR: "10.0.0.1",
+    });
+    if (!good.ok) throw new Error(lines(good).join("\n"));
+    expect(good.config.cluster.name).toBe("other");
+    expect(good.config.metrics.port).toBe(9090);
+    expect(lines(load(MINIMAL, { SCAIVAULT_OPERATOR_WORKERS: "many", SCAIVAULT_OPERATOR_LOG_LEVLE: "x" }))).toEqual([
+      "environment: SCAIVAULT_OPERATOR_LOG_LEVLE: there is no such variable; did you mean SCAIVAULT_OPERATOR_LOG_LEVEL?",
+      "environment: SCAIVAULT_OPERATOR_WORKERS: write a whole number from 1 to 64, without quotes",
+    ]);
+  });
+
+  it("has no variable that Kubernetes sets for a Service", () => {
+    for (const { name } of environmentOverrides) expect(name).not.toMatch(/_PORT$|_SERVICE_HOST$/);
+  });
+
+  it("never quotes what it could not parse", () => {
+    for (const text of [
+      "a: [canary-value",
+      "canary-value: x\ncanary-value: y",
+      "x: *canary-value",
+      '"canary-value',
+      "\tcanary-value: 1",
+      "x: !canary-value 1",
+    ]) {
+      const result = load(text);
+      expect(result.ok).toBe(false);
+      expect(lines(result).join("\n")).not.toContain("canary-value");
+      expect(lines(result)[0]).toMatch(/^config\.yaml:\d+:\d+: /);
+    }
+  });
+
+  it("reads one document without aliases", () => {
+    expect(lines(load(`${MINIMAL}---\n${MINIMAL}`))).toEqual([
+      "config.yaml:4:1: only one document is read here; remove the `---` line",
+    ]);
+    expect(lines(load("cluster: &a { name: x }\nother: *a\n"))[0]).toContain("alias");
+  });
+});

@@ -1,0 +1,334 @@
+import { z } from "zod";
+import {
+  described,
+  dnsLabelRule,
+  dnsSubdomainRule,
+  durationRules,
+  grantGlobRules,
+  matches,
+  parseDuration,
+  type Rule,
+  rule,
+} from "../api/index.ts";
+
+// The configuration file as people write it. Defaults are filled in by `resolve.ts`; descriptions are what
+// docs/configuration.md says.
+
+export const configDefaults = {
+  leaseName: "scaivault-operator",
+  leaseDuration: "15s",
+  renewDeadline: "10s",
+  retryPeriod: "2s",
+  address: "0.0.0.0",
+  healthPort: 8081,
+  metricsPort: 8080,
+  logLevel: "info",
+  objects: 1000,
+  matches: 1000,
+  workers: 8,
+} as const;
+
+const text = (description: string, max = 512, rules: readonly Rule[] = []): z.ZodString =>
+  described(z.string().min(1).max(max), description, rules);
+const flag = (description: string): z.ZodBoolean => described(z.boolean(), description);
+const list = <S extends z.ZodType>(item: S, description: string, max = 1000) =>
+  described(z.array(item).max(max), description, [], { "x-kubernetes-list-type": "set" });
+const number = (description: string, min: number, max: number): z.ZodInt =>
+  described(z.int().min(min).max(max), description);
+const duration = (description: string, min: string, max: string): z.ZodString =>
+  text(description, 32, durationRules(min, max));
+
+/** A rule that only `check` asks; the configuration has no API server. */
+const own = <T>(id: string, message: string, at: readonly string[], test: (self: T) => boolean): Rule =>
+  rule<T>({ id, cel: "", message, at, test });
+
+const has = (object: object | undefined, key: string): boolean =>
+  (object as Record<string, unknown> | undefined)?.[key] !== undefined;
+const countOf = (self: object, keys: readonly string[]): number => keys.filter((key) => has(self, key)).length;
+
+const file = (description: string): z.ZodString =>
+  text(description, 4096, [
+    matches("absolute-file", "^/[^\\x00-\\x1f]*$", "write an absolute path, such as /etc/scaivault-operator/token"),
+  ]);
+
+const urlRule = matches(
+  "https-url",
+  "^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$",
+  "write a URL such as https://scaivault.scailabs.ai, without user, password, `?` or `#`",
+);
+const url = (description: string): z.ZodString => text(description, 512, [urlRule]);
+const endpointRule = matches(
+  "endpoint",
+  "^(https://)?(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,4})?$",
+  "write HOST, HOST:PORT or *.DOMAIN, such as vault.example.com:8200",
+);
+const globs = (description: string) => list(text("One glob.", 512, grantGlobRules), description);
+const namespace = text("Name of a namespace.", 63, [dnsLabelRule]);
+
+const clusterSchema = described(
+  z.object({
+    name: text(
+      "Name of this cluster in marks, audit rows and User-Agent; unique in the fleet and never changed: marks are proved with it.",
+      63,
+      [dnsSubdomainRule],
+    ),
+  }),
+  "This cluster.",
+);
+
+const authSchema = described(
+  z.object({
+    tokenFile: file("File with a ScaiVault token; read again when it changes.").optional(),
+    clientCredentials: described(
+      z.object({
+        tokenURL: url("OAuth2 token endpoint of ScaiKey."),
+        clientIDFile: file("File with the client id."),
+        clientSecretFile: file("File with the client secret."),
+        scope: text("Scopes to ask for, separated by spaces. Default: those that the operator needs.", 512).optional(),
+      }),
+      "OAuth2 client credentials.",
+    ).optional(),
+    tokenExchange: described(
+      z.object({
+        subjectTokenFile: file("File with the projected ServiceAccount token."),
+        url: url("Exchange endpoint. Default: /v1/auth/exchange of scaivault.url.").optional(),
+        audience: text("Audience to ask for.", 256).optional(),
+        scope: text("Scopes to ask for, separated by spaces.", 512).optional(),
+        role: text("Role to ask for, such as sa:scaivault-operator.", 256).optional(),
+      }),
+      "Exchange of a Kubernetes token for a ScaiVault token.",
+    ).optional(),
+  }),
+  "How to log in to ScaiVault. Exactly one of tokenFile, clientCredentials and tokenExchange.",
+  [
+    own<object>(
+      "scaivault-auth-one",
+      "set exactly one of tokenFile, clientCredentials and tokenExchange",
+      [],
+      (self) => countOf(self, ["tokenFile", "clientCredentials", "tokenExchange"]) === 1,
+    ),
+  ],
+);
+
+const scaivaultSchema = described(
+  z.object({
+    url: url("Base URL of ScaiVault, such as https://scaivault.scailabs.ai."),
+    auth: authSchema,
+    tenantID: text("Tenant to work in (header X-Tenant-ID). Default: the tenant of the login.", 128, [
+      matches("tenant-id", "^[A-Za-z0-9._-]+$", "write a tenant id of letters, digits, `.`, `_` and `-`"),
+    ]).optional(),
+  }),
+  "The ScaiVault connection, one per install. Absent: no object can have a ScaiVault target.",
+);
+
+const marksSchema = described(
+  z.object({
+    keyFiles: described(
+      z.array(file("A file with one key of 32 bytes, raw or as base64.")).min(1).max(8),
+      "Keys that prove marks: the first signs, all verify. A fleet shares them. Losing them means one pass with `adopt: IfEqual`.",
+    ),
+  }),
+  "Keys of the marks on targets.",
+);
+
+const tenancySchema = described(
+  z.object({
+    namespaces: described(
+      z.array(namespace).min(1).max(1000),
+      "Namespaces that this entry is about, by name. A namespace may be in several entries; rights add up.",
+    ),
+    scaivault: described(
+      z.object({
+        read: globs("ScaiVault paths that may be read, as globs; `{namespace}` fills a whole segment.").optional(),
+        write: globs("ScaiVault paths that may be written, as globs; `{namespace}` fills a whole segment.").optional(),
+      }),
+      "Rights in ScaiVault. Default: none.",
+    ).optional(),
+    endpoints: list(
+      text("One host.", 300, [endpointRule]),
+      "Hosts that credentials of these namespaces may be sent to, besides AWS's own: HOST, HOST:PORT or *.DOMAIN. Default: none.",
+    ).optional(),
+    ambientIdentity: flag(
+      "True lets backends of these namespaces log in as the operator itself. Default: false.",
+    ).optional(),
+  }),
+  "Rights of some namespaces.",
+);
+
+const proxySchema = described(
+  z.object({
+    url: text("Proxy for AWS, Vault and ScaiVault, such as http://proxy.example.com:3128.", 512, [
+      matches(
+        "proxy-url",
+        "^https?://[A-Za-z0-9.:\\[\\]-]+/?$",
+        "write http://HOST:PORT; a proxy with user and password goes into urlFile",
+      ),
+    ]).optional(),
+    urlFile: file("File with the URL of the proxy, when it holds a password.").optional(),
+    noProxy: list(text("One host, HOST:PORT, or .DOMAIN.", 300), "Hosts that are reached directly.").optional(),
+  }),
+  "The proxy for all stores; the kube-apiserver is always reached directly. Proxy variables of the environment are not used.",
+  [
+    own<object>(
+      "proxy-one",
+      "set exactly one of url and urlFile",
+      [],
+      (self) => has(self, "url") !== has(self, "urlFile"),
+    ),
+  ],
+);
+
+interface Timing {
+  readonly leaseDuration?: string;
+  readonly renewDeadline?: string;
+  readonly retryPeriod?: string;
+}
+const timing = (self: Timing) => ({
+  lease: parseDuration(self.leaseDuration ?? configDefaults.leaseDuration) ?? Infinity,
+  renew: parseDuration(self.renewDeadline ?? configDefaults.renewDeadline) ?? 0,
+  retry: parseDuration(self.retryPeriod ?? configDefaults.retryPeriod) ?? 0,
+});
+
+const leaderElectionSchema = described(
+  z.object({
+    leaseName: text("Name of the Lease in operatorNamespace. Default: scaivault-operator.", 253, [
+      dnsSubdomainRule,
+    ]).optional(),
+    leaseDuration: duration("How long a lease holds. Default: 15s.", "5s", "10m").optional(),
+    renewDeadline: duration(
+      "How long the leader tries to renew before it stops writing. Default: 10s.",
+      "2s",
+      "10m",
+    ).optional(),
+    retryPeriod: duration("How often it tries. Default: 2s.", "1s", "5m").optional(),
+  }),
+  "Leader election.",
+  [
+    own<Timing>(
+      "renew-before-lease-ends",
+      "write less than leaseDuration: the leader must stop writing before its lease ends",
+      ["renewDeadline"],
+      (self) => timing(self).renew < timing(self).lease,
+    ),
+    own<Timing>(
+      "retry-before-deadline",
+      "write less than renewDeadline",
+      ["retryPeriod"],
+      (self) => timing(self).retry < timing(self).renew,
+    ),
+  ],
+);
+
+const listener = (port: number, purpose: string) =>
+  described(
+    z.object({
+      address: text("Address to listen on. Default: 0.0.0.0.", 64, [
+        matches("address", "^[0-9A-Fa-f.:]+$", "write an IP address, such as 0.0.0.0 or 127.0.0.1"),
+      ]).optional(),
+      port: number(`Port to listen on; 0 takes a free one. Default: ${port}.`, 0, 65_535).optional(),
+    }),
+    purpose,
+  );
+
+interface LooseConfig {
+  readonly localEnvironment?: unknown;
+  readonly scaivault?: {
+    url?: unknown;
+    auth?: { clientCredentials?: { tokenURL?: unknown }; tokenExchange?: { url?: unknown } };
+  };
+}
+const secure = (value: unknown): boolean => typeof value !== "string" || value.startsWith("https://");
+const secureAt = (at: readonly string[], get: (self: LooseConfig) => unknown): Rule =>
+  own<LooseConfig>(
+    "https",
+    "write an https:// URL; plain http is for localEnvironment only",
+    at,
+    (self) => self.localEnvironment === true || secure(get(self)),
+  );
+
+export const configFileSchema = described(
+  z.object({
+    cluster: clusterSchema,
+    operatorNamespace: text("Namespace that the operator runs in.", 63, [dnsLabelRule]),
+    scaivault: scaivaultSchema.optional(),
+    marks: marksSchema,
+    tenancyMode: described(
+      z.enum(["Restricted", "Open"]),
+      "Restricted: namespaces have the rights that tenancy gives. Open: every namespace may do everything; for one tenant and for trying out. Default: Restricted.",
+    ).optional(),
+    tenancy: described(
+      z.array(tenancySchema).max(1000),
+      "Rights by namespace. What is not given is denied.",
+    ).optional(),
+    watchNamespaces: described(z.array(namespace).min(1).max(500), "Namespaces to watch. Default: all.", [], {
+      "x-kubernetes-list-type": "set",
+    }).optional(),
+    budgets: described(
+      z.object({
+        objects: number("SecretSyncs of one namespace. Default: 1000.", 1, 100_000).optional(),
+        matches: number("Secrets below one subtree. Default: 1000.", 1, 100_000).optional(),
+      }),
+      "Limits of one namespace.",
+    ).optional(),
+    proxy: proxySchema.optional(),
+    caFile: file("File with PEM certificates that are trusted besides the built-in ones, by all clients.").optional(),
+    leaderElection: leaderElectionSchema.optional(),
+    health: listener(8081, "Listener of /livez and /readyz.").optional(),
+    metrics: listener(8080, "Listener of /metrics.").optional(),
+    log: described(
+      z.object({
+        level: described(
+          z.enum(["error", "warn", "info", "debug"]),
+          "Least level that is logged. Default: info.",
+        ).optional(),
+      }),
+      "The log.",
+    ).optional(),
+    kubernetes: described(
+      z.object({
+        kubeconfig: file("Kubeconfig to use. Default: the pod's own ServiceAccount.").optional(),
+        context: text("Context of the kubeconfig. Default: its current one.", 253).optional(),
+      }),
+      "The cluster to work on.",
+    ).optional(),
+    workers: number("SecretSyncs worked on at a time, per store. Default: 8.", 1, 64).optional(),
+    localEnvironment: flag(
+      "True allows what only the local environment needs: endpointOverrides, allowLoopback, plain http. Default: false.",
+    ).optional(),
+    endpointOverrides: described(
+      z.record(z.string(), url("URL to connect to instead, such as http://127.0.0.1:8200.")),
+      "Host name to URL: connections to the host go there instead. Local environment only.",
+    ).optional(),
+    allowLoopback: flag("True allows endpoints on loopback. Local environment only. Default: false.").optional(),
+  }),
+  "Configuration of the operator.",
+  [
+    own<LooseConfig>(
+      "overrides-local",
+      "remove it: endpointOverrides needs `localEnvironment: true`",
+      ["endpointOverrides"],
+      (self) => self.localEnvironment === true || !has(self, "endpointOverrides"),
+    ),
+    own<LooseConfig & { allowLoopback?: unknown }>(
+      "loopback-local",
+      "remove it: allowLoopback needs `localEnvironment: true`",
+      ["allowLoopback"],
+      (self) => self.localEnvironment === true || self.allowLoopback !== true,
+    ),
+    secureAt(["scaivault", "url"], (self) => self.scaivault?.url),
+    secureAt(
+      ["scaivault", "auth", "clientCredentials", "tokenURL"],
+      (self) => self.scaivault?.auth?.clientCredentials?.tokenURL,
+    ),
+    secureAt(["scaivault", "auth", "tokenExchange", "url"], (self) => self.scaivault?.auth?.tokenExchange?.url),
+    own<{ tenancyMode?: unknown; tenancy?: unknown }>(
+      "open-without-tenancy",
+      "remove tenancy: with `tenancyMode: Open` it is not looked at",
+      ["tenancy"],
+      (self) => self.tenancyMode !== "Open" || !Array.isArray(self.tenancy) || self.tenancy.length === 0,
+    ),
+  ],
+);
+
+/** The file as it is written. */
+export type ConfigFile = z.infer<typeof configFileSchema>;
