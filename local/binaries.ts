@@ -97,7 +97,8 @@ async function fromEnvironment(recipe: Recipe, host: BinaryHost): Promise<Binary
   }
   if (path === undefined) return undefined;
   const version = host.isExecutable(path) ? await host.versionOf(path, recipe) : undefined;
-  if (version === undefined) throw new UnusableBinary(`${variable} names ${path}, which is no ${recipe.name} that runs.`);
+  if (version === undefined)
+    throw new UnusableBinary(`${variable} names ${path}, which is no ${recipe.name} that runs.`);
   if (!inRange(version, recipe.acceptsChosen)) {
     throw new UnusableBinary(
       `${variable} names ${recipe.name} ${version}; it must be ${rangeText(recipe.acceptsChosen)}. Unset it to take ${recipe.version}.`,

@@ -46,7 +46,9 @@ async function goVersion(what: string): Promise<string> {
 
 /** The Go version that the module asks for. */
 function wantedGo(recipe: Recipe): string {
-  return /^go (\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)$/m.exec(readFileSync(join(recipe.module, "go.mod"), "utf8"))?.[1] ?? oldestGo;
+  return (
+    /^go (\d{1,3}\.\d{1,3}(?:\.\d{1,3})?)$/m.exec(readFileSync(join(recipe.module, "go.mod"), "utf8"))?.[1] ?? oldestGo
+  );
 }
 
 /** The last lines of a program's error output that say something. */
@@ -88,7 +90,9 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
       },
     );
     if (built.code !== 0 || !existsSync(temporary)) {
-      throw new PinnedPartFailed(`${what} did not build (go build ended with ${built.code}):\n${lastLines(built.stderr, 6)}`);
+      throw new PinnedPartFailed(
+        `${what} did not build (go build ended with ${built.code}):\n${lastLines(built.stderr, 6)}`,
+      );
     }
     writeFileSync(join(folder, "recipe"), recipeDigest(recipe));
     renameSync(temporary, target);

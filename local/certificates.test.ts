@@ -40,7 +40,9 @@ describe("the local certificate authority", () => {
       });
     try {
       await expect(ask(ca.cert)).resolves.toBe("hello");
-      await expect(ask(createAuthority().cert)).rejects.toMatchObject({ code: expect.stringMatching(/CERT|SIGNATURE|VERIFY/) as string });
+      await expect(ask(createAuthority().cert)).rejects.toMatchObject({
+        code: expect.stringMatching(/CERT|SIGNATURE|VERIFY/) as string,
+      });
     } finally {
       server.close();
     }

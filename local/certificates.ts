@@ -2,7 +2,15 @@
  * An own certificate authority for the local environment. Node has no call that makes X.509 certificates and the machine may
  * have no openssl, so the few structures of RFC 5280 that are needed are encoded here (DER, ECDSA P-256 with SHA-256).
  */
-import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  randomBytes,
+  sign,
+  type KeyObject,
+} from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { isIP } from "node:net";
 import { join } from "node:path";
@@ -128,7 +136,9 @@ function certificate(subject: Subject, issuerName: Buffer, issuerKey: KeyObject)
 
 /** Key identifier: SHA-1 over the key, method 1 of RFC 5280 section 4.2.1.2 (an identifier, not a protection). */
 function keyIdentifier(key: KeyObject): Buffer {
-  return createHash("sha1").update(key.export({ type: "spki", format: "der" })).digest();
+  return createHash("sha1")
+    .update(key.export({ type: "spki", format: "der" }))
+    .digest();
 }
 
 const dayMs = 86_400_000;
@@ -192,7 +202,11 @@ export function signingKey(): { readonly privateKey: string; readonly publicKey:
 }
 
 /** Writes a pair below a folder, readable by its owner alone. @returns the two paths */
-export function writePair(folder: string, name: string, pair: KeyPair): { readonly certFile: string; readonly keyFile: string } {
+export function writePair(
+  folder: string,
+  name: string,
+  pair: KeyPair,
+): { readonly certFile: string; readonly keyFile: string } {
   mkdirSync(folder, { recursive: true, mode: 0o700 });
   const certFile = join(folder, `${name}.crt`);
   const keyFile = join(folder, `${name}.key`);

@@ -53,7 +53,12 @@ export interface ControlPlaneClient {
   /** Writes a kubeconfig that uses a token. @returns its path */
   kubeconfigFor(token: string, options?: { name?: string; namespace?: string }): string;
   /** A token of a ServiceAccount by the TokenRequest API. @param seconds at least 600 */
-  serviceAccountToken(namespace: string, name: string, seconds?: number, audiences?: readonly string[]): Promise<string>;
+  serviceAccountToken(
+    namespace: string,
+    name: string,
+    seconds?: number,
+    audiences?: readonly string[],
+  ): Promise<string>;
   /** Creates a namespace when it is missing and waits for its default ServiceAccount. */
   ensureNamespace(name: string, labels?: Readonly<Record<string, string>>): Promise<void>;
   /**

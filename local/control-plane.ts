@@ -71,7 +71,12 @@ function binary(options: ControlPlaneOptions, name: BinaryName): string {
   return found.path;
 }
 
-function pairFor(options: ControlPlaneOptions, layout: Layout, name: string, organizations: readonly string[] = []): {
+function pairFor(
+  options: ControlPlaneOptions,
+  layout: Layout,
+  name: string,
+  organizations: readonly string[] = [],
+): {
   certFile: string;
   keyFile: string;
   cert: string;
@@ -123,7 +128,13 @@ async function createEtcd(
       "--log-level=warn",
     ],
     ready: async () => {
-      const health = await call({ url: `${url}/health`, ca: layout.ca, cert: server.cert, key: server.key, timeoutMs: 1_000 });
+      const health = await call({
+        url: `${url}/health`,
+        ca: layout.ca,
+        cert: server.cert,
+        key: server.key,
+        timeoutMs: 1_000,
+      });
       return health.text.includes('"health":"true"');
     },
   });
@@ -234,7 +245,13 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
 
   const etcd = await createEtcd(options, layout);
   const apiserver = await createApiserver(options, layout, etcd, auditFile, async (url) => {
-    const answer = await call({ url: `${url}/readyz`, ca: layout.ca, cert: admin.cert, key: admin.key, timeoutMs: 2_000 });
+    const answer = await call({
+      url: `${url}/readyz`,
+      ca: layout.ca,
+      cert: admin.cert,
+      key: admin.key,
+      timeoutMs: 2_000,
+    });
     return answer.status === 200;
   });
   const adminKubeconfig = join(folder, "admin.kubeconfig");
@@ -242,7 +259,9 @@ export async function startControlPlane(options: ControlPlaneOptions): Promise<C
     "client-certificate-data": Buffer.from(admin.cert).toString("base64"),
     "client-key-data": Buffer.from(admin.key).toString("base64"),
   };
-  writeFileSync(adminKubeconfig, kubeconfigText({ url: apiserver.url, ca: layout.ca, user, name: adminUser }), { mode: 0o600 });
+  writeFileSync(adminKubeconfig, kubeconfigText({ url: apiserver.url, ca: layout.ca, user, name: adminUser }), {
+    mode: 0o600,
+  });
   const controllerManager = await createControllerManager(options, layout, apiserver.url, apiserver.signingKeyFile);
   const facts: ControlPlaneFacts = {
     url: apiserver.url,

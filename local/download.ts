@@ -17,10 +17,13 @@ export class SumMismatch extends Error {
 
 /** The content of `member` in a tar archive (ustar; long names of other formats are not needed here). */
 export function tarMember(archive: Buffer, member: string): Buffer | undefined {
-  for (let at = 0; at + 512 <= archive.length; ) {
+  for (let at = 0; at + 512 <= archive.length;) {
     const header = archive.subarray(at, at + 512);
     const text = (from: number, length: number): string =>
-      header.subarray(from, from + length).toString("utf8").split("\0", 1)[0] ?? "";
+      header
+        .subarray(from, from + length)
+        .toString("utf8")
+        .split("\0", 1)[0] ?? "";
     const name = text(0, 100);
     if (name === "") return undefined;
     const prefix = text(257, 5) === "ustar" ? text(345, 155) : "";

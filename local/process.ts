@@ -10,8 +10,8 @@ export interface ProgramSpec {
   readonly name: string;
   readonly file: string;
   readonly args: readonly string[];
-  /** Added to the environment of this process. */
-  readonly env?: Readonly<Record<string, string>>;
+  /** Added to the environment of this process; `undefined` takes a variable away. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Standard output and error are appended here. */
   readonly logFile: string;
@@ -123,7 +123,12 @@ class ChildProgram implements Program {
     mkdirSync(dirname(logFile), { recursive: true });
     const log = openSync(logFile, "a", 0o600);
     // Its own process group: Ctrl-C reaches only us, and we end it in order.
-    const child = spawn(file, args, { cwd, env: { ...process.env, ...env }, stdio: ["ignore", log, log], detached: true });
+    const child = spawn(file, args, {
+      cwd,
+      env: { ...process.env, ...env },
+      stdio: ["ignore", log, log],
+      detached: true,
+    });
     closeSync(log);
     const { pid } = child;
     if (pid !== undefined) reapWithUs(pid);

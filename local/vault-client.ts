@@ -64,7 +64,12 @@ export interface VaultClient {
   enableKv(mount: string, version: 1 | 2): Promise<void>;
   disableMount(mount: string): Promise<void>;
   /** Writes a secret. @returns the version (0 on KV v1) */
-  put(mount: string, path: string, data: Readonly<Record<string, unknown>>, options?: { cas?: number }): Promise<number>;
+  put(
+    mount: string,
+    path: string,
+    data: Readonly<Record<string, unknown>>,
+    options?: { cas?: number },
+  ): Promise<number>;
   /** Soft delete of the newest version (KV v2) or removal (KV v1). */
   delete(mount: string, path: string): Promise<void>;
   /** Undoes a soft delete (KV v2). */
@@ -74,7 +79,13 @@ export interface VaultClient {
   writePolicy(name: string, hcl: string): Promise<void>;
   /** Creates an AppRole (and mounts the method when needed) with a new secret id. */
   createAppRole(options: AppRoleOptions): Promise<AppRole>;
-  createToken(options: { policies: readonly string[]; ttl?: string; period?: string; renewable?: boolean; explicitMaxTtl?: string }): Promise<string>;
+  createToken(options: {
+    policies: readonly string[];
+    ttl?: string;
+    period?: string;
+    renewable?: boolean;
+    explicitMaxTtl?: string;
+  }): Promise<string>;
   seal(): Promise<void>;
   unseal(): Promise<void>;
   sealed(): Promise<boolean>;
@@ -169,10 +180,14 @@ class Client implements VaultClient {
 
   async enableKv(mount: string, version: 1 | 2): Promise<void> {
     this.#versions.delete(mount);
-    const made = await this.request("POST", `sys/mounts/${mount}`, { type: "kv", options: { version: String(version) } });
+    const made = await this.request("POST", `sys/mounts/${mount}`, {
+      type: "kv",
+      options: { version: String(version) },
+    });
     if (made.status >= 300) {
       if (!made.text.includes("path is already in use")) throw new Error(`Vault: mount ${mount}: ${made.text.trim()}`);
-      if ((await this.#kvVersion(mount)) !== version) throw new Error(`Vault: ${mount}/ is mounted with another version.`);
+      if ((await this.#kvVersion(mount)) !== version)
+        throw new Error(`Vault: ${mount}/ is mounted with another version.`);
     }
     // A new KV v2 mount answers 400 ("upgrading") for a moment.
     for (let tries = 0; version === 2 && tries < 100; tries++) {

@@ -51,7 +51,13 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
           tls_key_file: keyFile,
         },
       },
-      { tcp: { address: `${loopback}:${plainPort}`, cluster_address: `${loopback}:${await freePort()}`, tls_disable: true } },
+      {
+        tcp: {
+          address: `${loopback}:${plainPort}`,
+          cluster_address: `${loopback}:${await freePort()}`,
+          tls_disable: true,
+        },
+      },
     ],
     api_addr: url,
     cluster_addr: `https://${loopback}:${clusterPort}`,
@@ -71,7 +77,7 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
     args: ["server", `-config=${configFile}`],
     logFile: join(folder, "vault.log"),
     // Vault reads VAULT_* of its surroundings; ours must not depend on them.
-    env: { VAULT_ADDR: "", VAULT_TOKEN: "", VAULT_NAMESPACE: "", VAULT_DEV_ROOT_TOKEN_ID: "" },
+    env: { VAULT_ADDR: undefined, VAULT_TOKEN: undefined, VAULT_NAMESPACE: undefined, VAULT_API_ADDR: undefined },
     // 501: not initialised, 503: sealed. Both mean that it serves.
     ready: async () => [200, 429, 501, 503].includes((await health()).status),
   });
@@ -88,11 +94,19 @@ export async function startVault(options: VaultOptions): Promise<Vault> {
     if (keys.root_token === undefined || keys.keys_base64?.[0] === undefined)
       throw new Error(`Vault did not initialise: ${initialised.status}`);
     const auditFile = join(folder, "audit.log");
-    const facts: VaultFacts = { url, plainUrl, caFile, rootToken: keys.root_token, unsealKey: keys.keys_base64[0], auditFile };
+    const facts: VaultFacts = {
+      url,
+      plainUrl,
+      caFile,
+      rootToken: keys.root_token,
+      unsealKey: keys.keys_base64[0],
+      auditFile,
+    };
     const client = vaultClient(facts);
     await client.unseal();
     const audited = await client.request("PUT", "sys/audit/file", { type: "file", options: { file_path: auditFile } });
-    if (audited.status >= 300) throw new Error(`Vault refused the audit device: ${audited.status} ${audited.text.trim()}`);
+    if (audited.status >= 300)
+      throw new Error(`Vault refused the audit device: ${audited.status} ${audited.text.trim()}`);
     return { facts, client, program, stop: () => program.stop() };
   } catch (error) {
     await program.kill();
