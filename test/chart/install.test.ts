@@ -18,7 +18,13 @@ beforeAll(async () => {
   // The controllers that check the guards' types and gather aggregated roles, with the rights that they have by themselves.
   for (const role of ["validatingadmissionpolicy-status-controller", "clusterrole-aggregation-controller"]) {
     const name = `system:controller:${role}`;
-    await kubectl(cluster, ["create", "clusterrolebinding", role, `--clusterrole=${name}`, "--user=system:kube-controller-manager"]);
+    await kubectl(cluster, [
+      "create",
+      "clusterrolebinding",
+      role,
+      `--clusterrole=${name}`,
+      "--user=system:kube-controller-manager",
+    ]);
   }
   work = mkdtempSync(join(tmpdir(), "scaivault-chart-copy-"));
 });
@@ -104,10 +110,14 @@ describe("life of a release", () => {
   test("the built-in roles gain ours: view reads, admin writes, edit neither", async () => {
     const verbs = async (role: string): Promise<string[]> => {
       const { rules } = (await get("clusterrole", role)) as { rules: { resources?: string[]; verbs: string[] }[] };
-      return [...new Set(rules.filter(({ resources }) => resources?.includes("secretsyncs")).flatMap((rule) => rule.verbs))].toSorted();
+      return [
+        ...new Set(rules.filter(({ resources }) => resources?.includes("secretsyncs")).flatMap((rule) => rule.verbs)),
+      ].toSorted();
     };
     await expect.poll(() => verbs("view"), { timeout: 20_000 }).toEqual(["get", "list", "watch"]);
-    await expect.poll(() => verbs("admin"), { timeout: 20_000 }).toEqual(["create", "delete", "get", "list", "patch", "update", "watch"]);
+    await expect
+      .poll(() => verbs("admin"), { timeout: 20_000 })
+      .toEqual(["create", "delete", "get", "list", "patch", "update", "watch"]);
     expect(await verbs("edit")).toEqual(["get", "list", "watch"]);
   });
 

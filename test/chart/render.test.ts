@@ -3,6 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
 import { parse } from "yaml";
+import { type Config, loadConfig } from "../../src/config/index.ts";
 import { forChart, syncChartCrds } from "../../scripts/sync-chart-crds.ts";
 import { helmBinary } from "./cluster.ts";
 import { type Manifest, at, chart, documents, kubeVersions, one, render, renderRaw, root, run } from "./support.ts";
@@ -198,7 +199,7 @@ describe("the pod", () => {
   });
 
   test("starts Node with its rights named", () => {
-    expect(pod("containers.0.command")).toEqual(["node"]);
+    expect(pod("containers.0.command")).toEqual(["/usr/local/bin/node"]);
     const args = pod("containers.0.args") as string[];
     expect(args.slice(0, 3)).toEqual(["--disable-sigusr1", "--disable-proto=delete", "--permission"]);
     expect(args.filter((arg) => arg.startsWith("--allow-")).map((arg) => arg.split("=")[0])).not.toEqual(
@@ -251,10 +252,121 @@ describe("the pod", () => {
   });
 });
 
+/** The configuration that the pod would read, as the operator resolves it, and its problems. */
+async function configOf(values: object): Promise<{ config: Config | undefined; problems: readonly unknown[] }> {
+  const map = one(await render(helm, { ...base, ...values }), "ConfigMap")["data"] as Record<string, string>;
+  const loaded = loadConfig({ file: "config.yaml", text: map["config.yaml"] ?? "" }, {});
+  return loaded.ok ? { config: loaded.config, problems: [] } : { config: undefined, problems: loaded.problems };
+}
+
+describe("configuration file", () => {
+  const connection = { url: "https://scaivault.scailabs.ai" };
+  const run = "/var/run/secrets/scaivault-operator";
+
+  test("the operator takes what the chart writes by itself", async () => {
+    const { config, problems } = await configOf({});
+    expect(problems).toEqual([]);
+    expect(config).toMatchObject({
+      cluster: { name: "one" },
+      operatorNamespace: "scaivault",
+      marks: { keyFiles: [`${run}/marks/key-1`] },
+      leaderElection: { leaseName: "scaivault-operator" },
+      health: { port: 8081 },
+      metrics: { address: "0.0.0.0", port: 8080 },
+    });
+    expect(config?.watchNamespaces).toBeUndefined();
+  });
+
+  test.each<[string, object, object]>([
+    [
+      "token",
+      { scaivault: { auth: { method: "token", existingSecret: "s" } } },
+      { scaivault: { auth: { method: "TokenFile", tokenFile: `${run}/scaivault/token` } } },
+    ],
+    [
+      "clientCredentials",
+      {
+        config: {
+          scaivault: { ...connection, auth: { clientCredentials: { tokenURL: "https://scaikey.scailabs.ai/token" } } },
+        },
+        scaivault: { auth: { method: "clientCredentials", existingSecret: "s" } },
+      },
+      {
+        scaivault: {
+          auth: {
+            method: "ClientCredentials",
+            tokenURL: "https://scaikey.scailabs.ai/token",
+            clientIDFile: `${run}/scaivault/client_id`,
+          },
+        },
+      },
+    ],
+    [
+      "tokenExchange",
+      { scaivault: { auth: { method: "tokenExchange", audience: "scaivault" } } },
+      { scaivault: { auth: { method: "TokenExchange", subjectTokenFile: `${run}/scaivault/subject-token` } } },
+    ],
+    ["extraCa", { extraCa: { configMapName: "ca" } }, { caFile: `${run}/ca/ca.crt` }],
+    [
+      "proxy",
+      {
+        config: { scaivault: { ...connection, auth: { tokenFile: "/x" } }, proxy: { noProxy: [".internal"] } },
+        proxy: { existingSecret: "p" },
+      },
+      { proxy: { urlFile: `${run}/proxy/url`, noProxy: [".internal"] } },
+    ],
+    ["watchNamespaces", { watchNamespaces: ["a", "b", "a"] }, { watchNamespaces: ["a", "b"] }],
+    ["metrics off", { metrics: { enabled: false } }, { metrics: { address: "127.0.0.1" } }],
+    [
+      "a shared key",
+      { marks: { existingSecret: { name: "fleet", keys: ["new", "old"] } } },
+      { marks: { keyFiles: [`${run}/marks/new`, `${run}/marks/old`] } },
+    ],
+    [
+      "tenancy",
+      { config: { tenancy: [{ namespaces: ["billing"], scaivault: { write: ["environments/**"] } }] } },
+      { tenancy: [{ namespaces: ["billing"] }] },
+    ],
+    [
+      "leader election's times",
+      { config: { leaderElection: { leaseDuration: "30s" } } },
+      { leaderElection: { leaseDurationMs: 30_000, leaseName: "scaivault-operator" } },
+    ],
+  ])("%s", async (what, values, expected) => {
+    const needsUrl = ["token", "tokenExchange"].includes(what);
+    const { config, problems } = await configOf({
+      ...(needsUrl ? { config: { scaivault: connection } } : {}),
+      ...values,
+    });
+    expect(problems).toEqual([]);
+    expect(config).toMatchObject(expected);
+  });
+
+  test("every file that it names is below a mount of the pod", async () => {
+    const objects = await render(helm, {
+      ...base,
+      config: { scaivault: connection },
+      scaivault: { auth: { method: "token", existingSecret: "s" } },
+      extraCa: { secretName: "ca" },
+      proxy: { existingSecret: "p" },
+    });
+    const text = (one(objects, "ConfigMap")["data"] as Record<string, string>)["config.yaml"] ?? "";
+    const mounts = at(one(objects, "Deployment"), "spec.template.spec.containers.0.volumeMounts") as {
+      mountPath: string;
+    }[];
+    const files = [...text.matchAll(/\/var\/\S+/g)].map(([file]) => file);
+    expect(files).toHaveLength(4);
+    for (const file of files)
+      expect(mounts.filter(({ mountPath }) => file.startsWith(`${mountPath}/`))).toHaveLength(1);
+  });
+});
+
 describe("ScaiVault login", () => {
+  const config = { scaivault: { url: "https://scaivault.scailabs.ai" } };
+
   test.each(["token", "clientCredentials"])("%s mounts the named Secret", async (method) => {
     const deployment = one(
-      await render(helm, { ...base, scaivault: { auth: { method, existingSecret: "login" } } }),
+      await render(helm, { ...base, config, scaivault: { auth: { method, existingSecret: "login" } } }),
       "Deployment",
     );
     expect(at(deployment, "spec.template.spec.volumes")).toContainEqual({
@@ -265,7 +377,7 @@ describe("ScaiVault login", () => {
 
   test("tokenExchange projects a token for one audience", async () => {
     const auth = { method: "tokenExchange", audience: "https://scaivault.example.com" };
-    const deployment = one(await render(helm, { ...base, scaivault: { auth } }), "Deployment");
+    const deployment = one(await render(helm, { ...base, config, scaivault: { auth } }), "Deployment");
     expect(at(deployment, "spec.template.spec.volumes")).toContainEqual({
       name: "scaivault-login",
       projected: {
@@ -278,8 +390,9 @@ describe("ScaiVault login", () => {
   test.each([
     [{ method: "token" }, "scaivault.auth.existingSecret: needed with method token"],
     [{ method: "tokenExchange" }, "scaivault.auth.audience: needed with method tokenExchange"],
+    [{ method: "none" }, "scaivault.auth.method: say how to log in"],
   ])("%o is refused", async (auth, message) => {
-    const ran = await renderRaw(helm, { ...base, scaivault: { auth } });
+    const ran = await renderRaw(helm, { ...base, config, scaivault: { auth } });
     expect(ran.code).not.toBe(0);
     expect(ran.stderr).toContain(message);
   });
@@ -355,6 +468,16 @@ describe("values are refused with a clear line", () => {
       "the cluster name at two places",
       { ...base, config: { cluster: { name: "two" } } },
       /config\.cluster\.name: the chart sets this/,
+    ],
+    [
+      "the Lease's name",
+      { ...base, config: { leaderElection: { leaseName: "x" } } },
+      /config\.leaderElection\.leaseName: the chart sets/,
+    ],
+    [
+      "a login without a place",
+      { ...base, scaivault: { auth: { method: "token", existingSecret: "s" } } },
+      /config\.scaivault\.url: needed/,
     ],
     ["marks at two places", { ...base, config: { marks: {} } }, /config\.marks: the chart sets this/],
   ])("%s", async (_what, values, message) => {
@@ -462,7 +585,7 @@ describe("the rest", () => {
     const wanted = new Set(
       leaves(values, "").map((path) => [...whole].find((prefix) => path.startsWith(`${prefix}.`)) ?? path),
     );
-    const named = [...readFileSync(join(chart, "README.md"), "utf8").matchAll(/^\| `([\w.]+)` \|/gm)].map(
+    const named = [...readFileSync(join(chart, "README.md"), "utf8").matchAll(/^\| `([\w.]+)` +\|/gm)].map(
       ([, name]) => name,
     );
     expect(named.toSorted()).toEqual([...wanted].toSorted());

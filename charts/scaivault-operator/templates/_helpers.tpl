@@ -105,22 +105,47 @@ values.config: two places for one thing end in a surprise.
 {{- define "scaivault-operator.config" -}}
 {{- $run := "/var/run/secrets/scaivault-operator" -}}
 {{- $config := deepCopy .Values.config -}}
-{{- range $field, $value := dict "cluster.name" "cluster.name" "watchNamespaces" "watchNamespaces" "operatorNamespace" "the release's namespace" "marks" "marks" "health" "ports.health" "metrics" "metrics" -}}
-{{- $parts := splitList "." $field -}}
+{{- $auth := .Values.scaivault.auth -}}
+{{- $owned := dict
+  "cluster.name" "cluster.name"
+  "operatorNamespace" "the release's namespace"
+  "watchNamespaces" "watchNamespaces"
+  "marks" "marks"
+  "leaderElection.leaseName" "none: the Role is pinned to it"
+  "health" "ports.health"
+  "metrics" "metrics"
+-}}
+{{- if or .Values.extraCa.secretName .Values.extraCa.configMapName }}{{- $_ := set $owned "caFile" "extraCa" -}}{{- end -}}
+{{- if .Values.proxy.existingSecret }}{{- $_ := set $owned "proxy.url" "proxy" -}}{{- $_ := set $owned "proxy.urlFile" "proxy" -}}{{- end -}}
+{{- if eq $auth.method "token" }}{{- $_ := set $owned "scaivault.auth" "scaivault.auth" -}}{{- end -}}
+{{- range $field, $value := $owned -}}
 {{- $at := $config -}}
-{{- range initial $parts }}{{- $at = get $at . | default dict -}}{{- end -}}
-{{- if hasKey $at (last $parts) }}{{- fail (printf "config.%s: the chart sets this field itself; use the value %s" $field $value) }}{{- end -}}
+{{- range initial (splitList "." $field) }}{{- $at = get $at . | default dict -}}{{- end -}}
+{{- if hasKey $at (last (splitList "." $field)) }}{{- fail (printf "config.%s: the chart sets this field itself; use the value %s" $field $value) }}{{- end -}}
 {{- end -}}
-{{- $keys := list -}}
-{{- range .Values.marks.existingSecret.keys }}{{- $keys = append $keys (dict "file" (printf "%s/marks/%s" $run .)) -}}{{- end -}}
+{{- $files := list -}}
+{{- range .Values.marks.existingSecret.keys }}{{- $files = append $files (printf "%s/marks/%s" $run .) -}}{{- end -}}
 {{- $set := dict
   "cluster" (dict "name" (required "cluster.name: name this cluster, uniquely in your fleet; it never changes afterwards" .Values.cluster.name))
   "operatorNamespace" .Release.Namespace
-  "leaseName" (include "scaivault-operator.leaseName" .)
-  "watchNamespaces" (.Values.watchNamespaces | uniq)
-  "marks" (dict "keys" $keys)
+  "marks" (dict "keyFiles" $files)
+  "leaderElection" (dict "leaseName" (include "scaivault-operator.leaseName" .))
   "health" (dict "port" (int .Values.ports.health))
-  "metrics" (dict "enabled" .Values.metrics.enabled "port" (int .Values.metrics.port))
+  "metrics" (dict "port" (int .Values.metrics.port))
 -}}
+{{- if not .Values.metrics.enabled }}{{- $_ := set $set.metrics "address" "127.0.0.1" -}}{{- end -}}
+{{- with .Values.watchNamespaces }}{{- $_ := set $set "watchNamespaces" (uniq .) -}}{{- end -}}
+{{- if hasKey $owned "caFile" }}{{- $_ := set $set "caFile" (printf "%s/ca/ca.crt" $run) -}}{{- end -}}
+{{- if .Values.proxy.existingSecret }}{{- $_ := set $set "proxy" (dict "urlFile" (printf "%s/proxy/url" $run)) -}}{{- end -}}
+{{- $connection := get $config "scaivault" | default dict -}}
+{{- if and (ne $auth.method "none") (not (hasKey $connection "url")) }}{{- fail (printf "config.scaivault.url: needed with scaivault.auth.method %s" $auth.method) }}{{- end -}}
+{{- if and (eq $auth.method "none") $connection (not (hasKey $connection "auth")) }}{{- fail "scaivault.auth.method: say how to log in to config.scaivault.url: token, clientCredentials or tokenExchange" }}{{- end -}}
+{{- if eq $auth.method "token" }}
+{{- $_ := set $set "scaivault" (dict "auth" (dict "tokenFile" (printf "%s/scaivault/token" $run))) -}}
+{{- else if eq $auth.method "clientCredentials" }}
+{{- $_ := set $set "scaivault" (dict "auth" (dict "clientCredentials" (dict "clientIDFile" (printf "%s/scaivault/client_id" $run) "clientSecretFile" (printf "%s/scaivault/client_secret" $run)))) -}}
+{{- else if eq $auth.method "tokenExchange" }}
+{{- $_ := set $set "scaivault" (dict "auth" (dict "tokenExchange" (dict "subjectTokenFile" (printf "%s/scaivault/subject-token" $run)))) -}}
+{{- end -}}
 {{- toYaml (mustMergeOverwrite $config $set) -}}
 {{- end -}}
