@@ -1,0 +1,57 @@
+/** The shared environment, as tests see it. */
+import { inject } from "vitest";
+import { startAsmProxy, type AsmProxy } from "../../local/asm-proxy.ts";
+import { controlPlaneClient, type ControlPlaneClient } from "../../local/control-plane-client.ts";
+import type { EnvironmentFacts, HarnessObjects } from "../../local/environment.ts";
+import { remoteObjects, type RemoteObjects } from "../../local/remote.ts";
+import { vaultClient, type VaultClient } from "../../local/vault-client.ts";
+import type { Clock } from "../../src/time/clock.ts";
+import "./global-setup.ts";
+
+/** Typed handles on the shared environment. */
+export interface TestEnvironment {
+  readonly facts: EnvironmentFacts;
+  readonly kube: ControlPlaneClient;
+  readonly vault: VaultClient;
+  /** The shared AWS emulator's URL; its counters and faults are `remote.asm`. */
+  readonly asmUrl: string;
+  readonly scaivaultUrl: string;
+  readonly scaivaultToken: string;
+  /** Objects of the process that started the environment: `programs`, `asm`, `scaivault`, `scaivaultServer`. */
+  readonly remote: RemoteObjects<Required<HarnessObjects>>;
+  /**
+   * A proxy of this test's own on the shared moto, in this process: own account (so nothing is shared), own clock, own counters.
+   * The test stops it.
+   */
+  ownAsm(options?: { clock?: Clock }): Promise<AsmProxy>;
+}
+
+let accounts = 0;
+
+/** A twelve-digit account that no other test uses. */
+function freshAccount(): string {
+  accounts += 1;
+  return `2${String(process.pid % 10_000_000).padStart(7, "0")}${String(accounts).padStart(4, "0")}`;
+}
+
+function present<T>(part: T | undefined, name: string): T {
+  if (part === undefined) throw new Error(`The environment of this run was started without ${name}.`);
+  return part;
+}
+
+/** The shared environment. Only in the project `integration`. */
+export function testEnvironment(): TestEnvironment {
+  const facts = inject("environment");
+  const asm = present(facts.asm, "asm");
+  const scaivault = present(facts.scaivault, "scaivault");
+  return {
+    facts,
+    kube: controlPlaneClient(present(facts.controlPlane, "control-plane")),
+    vault: vaultClient(present(facts.vault, "vault")),
+    asmUrl: asm.url,
+    scaivaultUrl: scaivault.url,
+    scaivaultToken: scaivault.token,
+    remote: remoteObjects<Required<HarnessObjects>>(facts.harness),
+    ownAsm: (options = {}) => startAsmProxy({ motoUrl: asm.motoUrl, account: freshAccount(), ...options }),
+  };
+}
