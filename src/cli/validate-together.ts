@@ -1,0 +1,149 @@
+import type { Config } from "../config/index.ts";
+import type { Finding } from "./findings.ts";
+import { backendSpecOf, type ManifestObject, syncSpecOf } from "./validate-manifest.ts";
+
+/** What only shows when objects are seen together: doubles, two claims on one target, missing grants. */
+export function checkTogether(objects: readonly ManifestObject[]): readonly Finding[] {
+  return [...checkDoubles(objects), ...checkClaims(objects), ...checkBackendRefs(objects)];
+}
+
+function checkDoubles(objects: readonly ManifestObject[]): readonly Finding[] {
+  const named = objects.filter((object) => object.name !== "");
+  return repeated(named, (object) => [`${object.kind} ${label(object)}`]).map(([object, first]) =>
+    object.report("error", "DuplicateObject", ["metadata", "name"], `${first} is there twice: remove one`),
+  );
+}
+
+function checkClaims(objects: readonly ManifestObject[]): readonly Finding[] {
+  const claims = objects.flatMap((object) => {
+    const spec = syncSpecOf(object);
+    if (spec === undefined) return [];
+    const { scaivault, kubernetesSecret } = spec.targets;
+    const secret = kubernetesSecret?.name ?? (spec.source.subtree === undefined ? object.name : undefined);
+    return [
+      ...(scaivault === undefined
+        ? []
+        : [{ object, target: `ScaiVault ${scaivault.path}`, path: ["spec", "targets", "scaivault", "path"] }]),
+      ...(kubernetesSecret === undefined || secret === undefined || secret === ""
+        ? []
+        : [
+            {
+              object,
+              target: `Secret ${object.namespace === "" ? "" : `${object.namespace}/`}${secret}`,
+              path: ["spec", "targets", "kubernetesSecret", ...(kubernetesSecret.name === undefined ? [] : ["name"])],
+            },
+          ]),
+    ];
+  });
+  const owners = new Map<string, ManifestObject>();
+  const findings: Finding[] = [];
+  for (const { object, target, path } of claims) {
+    const owner = owners.get(target);
+    if (owner === undefined) owners.set(target, object);
+    else if (label(owner) !== label(object))
+      findings.push(
+        object.report(
+          "error",
+          "Claimed",
+          path,
+          `SecretSync ${label(owner)} writes ${target} already: use another target or remove one`,
+        ),
+      );
+  }
+  return findings;
+}
+
+/** Only backends that stand in the same files are looked at; others may be in the cluster. */
+function checkBackendRefs(objects: readonly ManifestObject[]): readonly Finding[] {
+  const backends = new Map(objects.filter((o) => o.kind === "FederationBackend").map((o) => [label(o), o]));
+  return objects.flatMap((object) => {
+    const spec = syncSpecOf(object);
+    if (spec === undefined) return [];
+    const { name, namespace } = spec.source.backendRef;
+    const home = namespace ?? object.namespace;
+    const found = backends.get(home === "" ? name : `${home}/${name}`);
+    const backend = found === undefined ? undefined : backendSpecOf(found);
+    if (backend === undefined) return [];
+    const findings: Finding[] = [];
+    if (backend.type === "hashicorp-vault" && spec.source.stage !== undefined)
+      findings.push(
+        object.report(
+          "error",
+          "StageWithVault",
+          ["spec", "source", "stage"],
+          "Vault has no stages: write `version: 3` or remove stage",
+        ),
+      );
+    const granted = (backend.grants ?? []).some((grant) => grant.namespaces.names.includes(object.namespace));
+    if (home !== object.namespace && object.namespace !== "" && !granted)
+      findings.push(
+        object.report(
+          "error",
+          "NotGranted",
+          ["spec", "source", "backendRef"],
+          `FederationBackend ${home}/${name} grants nothing to namespace ${object.namespace}: add a grant there`,
+        ),
+      );
+    return findings;
+  });
+}
+
+/** What the operator's configuration says about the objects. */
+export function checkAgainstConfig(objects: readonly ManifestObject[], config: Config): readonly Finding[] {
+  return objects.flatMap((object) => {
+    const findings: Finding[] = [];
+    if (object.namespace !== "" && config.watchNamespaces?.includes(object.namespace) === false)
+      findings.push(
+        object.report(
+          "warning",
+          "NotWatched",
+          ["metadata", "namespace"],
+          "the operator does not watch this namespace (watchNamespaces)",
+        ),
+      );
+    const sync = syncSpecOf(object);
+    if (sync?.targets.scaivault !== undefined && config.scaivault === undefined)
+      findings.push(
+        object.report(
+          "error",
+          "NoScaiVault",
+          ["spec", "targets", "scaivault"],
+          "the operator's configuration has no ScaiVault connection",
+        ),
+      );
+    const backend = backendSpecOf(object);
+    const open =
+      config.tenancyMode === "Open" || object.namespace === "" || object.namespace === config.operatorNamespace;
+    const entries = config.tenancy.filter((entry) => entry.namespaces.includes(object.namespace));
+    if (
+      backend?.awsSecretsManager?.auth.operator !== undefined &&
+      !open &&
+      !entries.some((entry) => entry.ambientIdentity)
+    )
+      findings.push(
+        object.report(
+          "error",
+          "NotGranted",
+          ["spec", "awsSecretsManager", "auth", "operator"],
+          "the operator's configuration does not lend its identity to this namespace (tenancy.ambientIdentity): use secretRef",
+        ),
+      );
+    return findings;
+  });
+}
+
+/** Objects whose key was there before, with the key. */
+function repeated<T>(items: readonly T[], keysOf: (item: T) => readonly string[]): readonly (readonly [T, string])[] {
+  const seen = new Set<string>();
+  return items.flatMap((item) =>
+    keysOf(item).flatMap((key): (readonly [T, string])[] => {
+      if (seen.has(key)) return [[item, key]];
+      seen.add(key);
+      return [];
+    }),
+  );
+}
+
+function label(object: ManifestObject): string {
+  return object.namespace === "" ? object.name : `${object.namespace}/${object.name}`;
+}
