@@ -88,7 +88,7 @@ function checkShape(walk: Walk, schema: z.core.$ZodType, value: unknown, old: un
   if (schema instanceof z.ZodEnum || schema instanceof z.ZodLiteral) {
     const allowed = schema instanceof z.ZodEnum ? schema.options : [...schema.values];
     if (allowed.some((item) => item === value)) return;
-    const guess = typeof value === "string" ? nearest(value, allowed.map(String)) : undefined;
+    const guess = typeof value === "string" && allowed.length > 1 ? nearest(value, allowed.map(String)) : undefined;
     return wrong(
       `write ${alternatives(allowed.map(String))}${guess === undefined ? "" : ` (did you mean ${guess}?)`}`,
       "NotAllowed",

@@ -52,7 +52,7 @@ const kubectlTags = (tags: Tags): Tags =>
 
 const messages: Readonly<Record<string, string>> = {
   BAD_ALIAS: "this alias (`*name`) has no anchor, or there are too many of them",
-  BAD_INDENT: "the indentation is wrong here; use spaces, the same number for all members of a mapping",
+  BAD_INDENT: "the indentation is wrong here, or a bracket is not closed; all members of a mapping start in one column",
   BLOCK_AS_IMPLICIT_KEY: "a nested mapping cannot stand on this line; put it on lines of its own, indented",
   DUPLICATE_KEY: "this name is there twice in one mapping; remove one",
   MISSING_CHAR: "a closing quote, bracket, brace or colon is missing",
@@ -97,6 +97,7 @@ export function parseYaml(text: string, dialect: YamlDialect): ParsedYaml {
       const root: Node = document.contents;
       try {
         const value: unknown = document.toJS({ maxAliasCount: dialect === "Manifest" ? MAX_ALIASES : 0 });
+        if (value === null) continue;
         documents.push({ value, positionOf: (path, part = "value") => at(offsetOf(root, path, part)) });
       } catch {
         refuse("BAD_ALIAS", root.range?.[0] ?? 0);
