@@ -1,4 +1,5 @@
-import type { ApplyOptions, KubeClient } from "./client.ts";
+import type { ApplyOptions } from "./call-options.ts";
+import type { KubeClient } from "./client.ts";
 import { isConflict, isInvalid } from "./errors.ts";
 import type { KubeObject, ManagedFieldsEntry, PartialObjectMetadata, Resource } from "./types.ts";
 
@@ -124,6 +125,7 @@ export function ownsExactly(ownership: FieldOwnership, keys: Iterable<string>): 
   return (
     ownership.applied &&
     !ownership.writtenAsUs &&
+    ownership.written.size === 0 &&
     ownership.foreign.size === 0 &&
     wanted.size === ownership.ours.size &&
     [...wanted].every((key) => ownership.ours.has(key))

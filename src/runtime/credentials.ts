@@ -54,24 +54,9 @@ export class Credentials {
 
   async #load(): Promise<void> {
     this.#loadedAt = this.#clock.monotonic();
-    const { ca, cert, key, token, basic, impersonateUser, dynamicAuth } = this.#config;
     let next: Loaded;
     try {
-      const dynamic = await dynamicAuth?.();
-      const [caBytes, certBytes, keyBytes, tokenBytes] = await Promise.all([
-        read(ca),
-        dynamic?.cert === undefined ? read(cert) : Buffer.from(dynamic.cert),
-        dynamic?.key === undefined ? read(key) : Buffer.from(dynamic.key),
-        read(token),
-      ]);
-      const headers: Record<string, string> = { ...dynamic?.headers };
-      const bearer = tokenBytes?.toString("utf8").trim() ?? "";
-      if (bearer !== "") headers.authorization = `Bearer ${bearer}`;
-      else if (basic !== undefined) {
-        headers.authorization = `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
-      }
-      if (impersonateUser !== undefined) headers["impersonate-user"] = impersonateUser;
-      next = { headers, tls: present({ ca: caBytes, cert: certBytes, key: keyBytes }) };
+      next = await readAll(this.#config);
     } catch {
       // The error may quote paths or an exec plugin's output; what matters is that there are no credentials.
       if (this.#loaded === undefined) throw new ApiConnectionError("credentials", false);
@@ -84,9 +69,36 @@ export class Credentials {
   }
 }
 
+async function readAll(config: ClusterConfig): Promise<Loaded> {
+  const dynamic = await config.dynamicAuth?.();
+  const [ca, cert, key, token] = await Promise.all([
+    read(config.ca),
+    dynamic?.cert === undefined ? read(config.cert) : Buffer.from(dynamic.cert),
+    dynamic?.key === undefined ? read(config.key) : Buffer.from(dynamic.key),
+    read(config.token),
+  ]);
+  return { headers: { ...dynamic?.headers, ...loginHeaders(config, token) }, tls: present({ ca, cert, key }) };
+}
+
+function loginHeaders(config: ClusterConfig, token: Buffer | undefined): Record<string, string> {
+  const { basic, impersonateUser } = config;
+  const bearer = token?.toString("utf8").trim() ?? "";
+  const headers: Record<string, string> = {};
+  if (bearer !== "") headers.authorization = `Bearer ${bearer}`;
+  else if (basic !== undefined) {
+    headers.authorization = `Basic ${Buffer.from(`${basic.username}:${basic.password}`).toString("base64")}`;
+  }
+  if (impersonateUser !== undefined) headers["impersonate-user"] = impersonateUser;
+  return headers;
+}
+
+/** @throws for an empty file: it is being rewritten right now */
 async function read(source: CredentialSource | undefined): Promise<Buffer | undefined> {
   if (source === undefined) return undefined;
-  return "file" in source ? await readFile(source.file) : Buffer.from(source.text);
+  if (!("file" in source)) return Buffer.from(source.text);
+  const bytes = await readFile(source.file);
+  if (bytes.length === 0) throw new Error("empty file");
+  return bytes;
 }
 
 function present(tls: Record<keyof TlsMaterial, Buffer | undefined>): TlsMaterial {

@@ -1,4 +1,5 @@
-import type { CallOptions, KubeClient } from "./client.ts";
+import type { CallOptions } from "./call-options.ts";
+import type { KubeClient } from "./client.ts";
 import { isConflict, isNotFound } from "./errors.ts";
 import type { KubeObject, PartialObjectMetadata, Resource } from "./types.ts";
 

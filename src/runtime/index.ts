@@ -1,5 +1,6 @@
 /** A small controller runtime for the Kubernetes API. It knows nothing of secrets or of our kinds. */
 export * from "./apply.ts";
+export * from "./call-options.ts";
 export * from "./client.ts";
 export {
   ApiConnectionError,

@@ -1,4 +1,4 @@
-import { KubeConfig } from "@kubernetes/client-node";
+import { KubeConfig, type User } from "@kubernetes/client-node";
 
 /** Bytes from a file that may be rotated, or fixed ones. */
 export type CredentialSource = { readonly file: string } | { readonly text: string | Buffer };
@@ -72,24 +72,35 @@ export function clusterConfigOf(config: KubeConfig): ClusterConfig {
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser();
   if (cluster === null || cluster.server === "") throw new Error("the kubeconfig has no usable current context");
-  const tokenFile = tokenFileOf(user?.authProvider);
-  const token: CredentialSource | undefined =
-    tokenFile !== undefined ? { file: tokenFile } : user?.token !== undefined ? { text: user.token } : undefined;
-  const dynamic = user?.exec !== undefined || (user?.authProvider !== undefined && tokenFile === undefined);
   const optional = {
     ca: source(cluster.caFile, cluster.caData),
-    cert: source(user?.certFile, user?.certData),
-    key: source(user?.keyFile, user?.keyData),
     tlsServerName: cluster.tlsServerName,
     proxyUrl: cluster.proxyUrl,
-    token,
-    basic: user?.username === undefined ? undefined : { username: user.username, password: user.password ?? "" },
-    impersonateUser: user?.impersonateUser,
-    dynamicAuth: dynamic ? () => askAuthenticators(config) : undefined,
     namespace: config.getContextObject(config.getCurrentContext())?.namespace,
+    ...(user === null ? {} : loginOf(user, config)),
   };
-  const present = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== undefined));
-  return { server: cluster.server.replace(/\/$/, ""), skipTlsVerify: cluster.skipTLSVerify, ...present };
+  return { server: cluster.server.replace(/\/$/, ""), skipTlsVerify: cluster.skipTLSVerify, ...defined(optional) };
+}
+
+function loginOf(user: User, config: KubeConfig) {
+  const tokenFile = tokenFileOf(user.authProvider);
+  const dynamic = user.exec !== undefined || (user.authProvider !== undefined && tokenFile === undefined);
+  const fixed = user.token === undefined ? undefined : { text: user.token };
+  return {
+    cert: source(user.certFile, user.certData),
+    key: source(user.keyFile, user.keyData),
+    token: tokenFile === undefined ? fixed : { file: tokenFile },
+    basic: user.username === undefined ? undefined : { username: user.username, password: user.password ?? "" },
+    impersonateUser: user.impersonateUser,
+    dynamicAuth: dynamic ? () => askAuthenticators(config) : undefined,
+  };
+}
+
+/** Without the properties that are undefined. */
+function defined<T extends object>(value: T): { [K in keyof T]?: Exclude<T[K], undefined> } {
+  return Object.fromEntries(Object.entries(value).filter(([, one]) => one !== undefined)) as {
+    [K in keyof T]?: Exclude<T[K], undefined>;
+  };
 }
 
 async function askAuthenticators(config: KubeConfig): Promise<DynamicAuth> {

@@ -1,5 +1,6 @@
 import type { Clock } from "../time/clock.ts";
-import type { CallOptions, KubeClient } from "./client.ts";
+import type { CallOptions } from "./call-options.ts";
+import type { KubeClient } from "./client.ts";
 import { isConflict } from "./errors.ts";
 import { microTime } from "./micro-time.ts";
 import { resources, type KubeObject } from "./types.ts";

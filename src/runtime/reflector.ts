@@ -1,5 +1,6 @@
 import type { Clock } from "../time/clock.ts";
-import type { KubeClient, ListOptions } from "./client.ts";
+import type { ListOptions } from "./call-options.ts";
+import type { KubeClient } from "./client.ts";
 import { ApiConnectionError, ApiStatusError, isGone, retryAfterOf, statusError } from "./errors.ts";
 import { lines } from "./lines.ts";
 import type { Store } from "./store.ts";

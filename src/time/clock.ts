@@ -127,7 +127,8 @@ export class VirtualClock implements Clock {
   /**
    * @param startMs wall clock at the beginning, ms since the epoch; default 2026-01-01T00:00:00Z.
    * @param options.settle awaited (beside a few turns of the event loop) after each step of time, for I/O that timers
-   *   started: typically "until no call is in flight". Without it only what a few turns can do is waited for.
+   *   started: typically "until no call is in flight". What it waits for must not itself wait for this clock. Without it only
+   *   what a few turns can do is waited for.
    */
   constructor(startMs: number = Date.UTC(2026, 0, 1), options: { readonly settle?: () => Promise<void> } = {}) {
     this.#now = startMs;
