@@ -28,8 +28,9 @@ export interface AwsRequestHandler {
  * SDK's own handler has no timeouts by default and only warns about those that are set.
  *
  * The request's host and port are not looked at: they are those that the client was configured with.
+ * @param userAgent put before the SDK's own
  */
-export function awsRequestHandler(client: HttpClient): AwsRequestHandler {
+export function awsRequestHandler(client: HttpClient, userAgent?: string): AwsRequestHandler {
   return {
     metadata: { handlerProtocol: "http/1.1" },
     async handle(request, options) {
@@ -38,7 +39,7 @@ export function awsRequestHandler(client: HttpClient): AwsRequestHandler {
         {
           method: request.method,
           path: request.path + queryText(request.query),
-          headers: withoutLength(request.headers),
+          headers: sentHeaders(request.headers, userAgent),
           body: bodyOf(request.body),
         },
         signal instanceof AbortSignal ? signal : undefined,
@@ -59,9 +60,15 @@ function bodyOf(body: unknown): string | Uint8Array | undefined {
   throw new TypeError("streams are not sent");
 }
 
-/** The length is set by the transport. */
-function withoutLength(headers: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "content-length"));
+/** The length is set by the transport; our name goes before the SDK's (the header is not signed). */
+function sentHeaders(headers: Readonly<Record<string, string>>, userAgent: string | undefined): Record<string, string> {
+  const sent = Object.fromEntries(
+    Object.entries(headers)
+      .map(([name, value]) => [name.toLowerCase(), value] as const)
+      .filter(([name]) => name !== "content-length"),
+  );
+  if (userAgent !== undefined) sent["user-agent"] = `${userAgent} ${sent["user-agent"] ?? ""}`.trim();
+  return sent;
 }
 
 function queryText(query: SdkRequest["query"]): string {

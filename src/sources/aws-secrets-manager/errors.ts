@@ -1,0 +1,114 @@
+import { SyncError } from "../../errors/index.ts";
+import { NetError, unavailable } from "../../net/index.ts";
+import { AsmFailure } from "./api.ts";
+
+/** Codes that mean that the credentials are no good, whatever was asked. */
+const loginCodes = new Set([
+  "UnrecognizedClientException",
+  "InvalidClientTokenId",
+  "InvalidSignatureException",
+  "SignatureDoesNotMatch",
+  "IncompleteSignature",
+  "IncompleteSignatureException",
+  "MissingAuthenticationToken",
+  "MissingAuthenticationTokenException",
+  "ExpiredToken",
+  "ExpiredTokenException",
+  "RequestExpired",
+  "AuthFailure",
+  "OptInRequired",
+  "NotSignedUp",
+  "CredentialsProviderError",
+  "ProviderError",
+  "TokenProviderError",
+]);
+
+const throttleCodes = new Set([
+  "Throttling",
+  "ThrottlingException",
+  "ThrottledException",
+  "RequestThrottled",
+  "RequestThrottledException",
+  "RequestLimitExceeded",
+  "TooManyRequestsException",
+  "SlowDown",
+  "BandwidthLimitExceeded",
+  "LimitExceededException",
+]);
+
+const secretCodes = new Set([
+  "ResourceNotFoundException",
+  "InvalidRequestException",
+  "InvalidParameterException",
+  "ValidationException",
+  "DecryptionFailure",
+  "AccessDeniedException",
+  "AccessDenied",
+]);
+
+interface SdkError {
+  readonly name?: unknown;
+  readonly message?: unknown;
+  readonly $metadata?: { readonly httpStatusCode?: unknown };
+}
+
+/**
+ * An error of the SDK by its code: store-wide ones as SyncError, those of one secret as {@link AsmFailure}. Texts are
+ * dropped: they name principals and accounts.
+ * @param throttled told of throttling; returns the pause
+ */
+export function classify(error: unknown, action: string, throttled: () => number): SyncError | AsmFailure {
+  if (error instanceof SyncError || error instanceof AsmFailure) return error;
+  if (error instanceof NetError) return unavailable(error, "SourceUnavailable", action);
+  const sdk = typeof error === "object" && error !== null ? (error as SdkError) : {};
+  const code = typeof sdk.name === "string" && /^[A-Za-z]{1,64}$/.test(sdk.name) ? sdk.name : "Unknown";
+  const status = sdk.$metadata?.httpStatusCode;
+  if (throttleCodes.has(code) || status === 429)
+    return new SyncError("RateLimited", "AWS asks to slow down", { action, code, retryAfterMs: throttled() });
+  if (loginCodes.has(code)) return new SyncError("LoginFailed", "AWS refuses the credentials", { action, code });
+  if (secretCodes.has(code)) {
+    const text = typeof sdk.message === "string" ? sdk.message.toLowerCase() : "";
+    return new AsmFailure(code, {
+      kms: text.includes("kms"),
+      deletion: text.includes("deletion") || text.includes("deleted"),
+    });
+  }
+  return new SyncError("SourceUnavailable", "the store cannot be reached", {
+    action,
+    code,
+    detail: `HTTP ${typeof status === "number" ? status : "-"} ${code}`,
+  });
+}
+
+/** Whether AWS denies the action itself. */
+export function isDenied(error: unknown): error is AsmFailure {
+  return error instanceof AsmFailure && (error.code === "AccessDeniedException" || error.code === "AccessDenied");
+}
+
+/**
+ * The error of one secret for everybody else. `ResourceNotFoundException` and `InvalidRequestException` need more
+ * knowledge and are settled by the caller; here they are what they most likely are.
+ * @param right the IAM action that was used
+ */
+export function secretError(failure: AsmFailure, action: string, right: string): SyncError {
+  const options = { action, code: failure.code };
+  switch (failure.code) {
+    case "ResourceNotFoundException":
+      return new SyncError("SourceNotFound", "there is no such secret", options);
+    case "InvalidRequestException":
+      if (failure.deletion)
+        return new SyncError("SourcePendingDeletion", "the secret is scheduled for deletion", options);
+      return new SyncError("SourceUnavailable", "AWS refuses the request", options);
+    case "InvalidParameterException":
+    case "ValidationException":
+      return new SyncError("InvalidPath", "AWS refuses the name, stage or version", options);
+    case "DecryptionFailure":
+      return denied(options, "kms:Decrypt");
+    default:
+      return denied(options, failure.kms ? "kms:Decrypt" : right);
+  }
+}
+
+function denied(options: { action: string; code: string }, right: string): SyncError {
+  return new SyncError("AccessDenied", `AWS denies ${right}`, { ...options, right });
+}

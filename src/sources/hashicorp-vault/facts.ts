@@ -1,0 +1,58 @@
+import type { SourceFact } from "../../ports/index.ts";
+import { bodyOf, objectOf } from "./answers.ts";
+import type { VaultAnswer } from "./api.ts";
+
+/** Vault's own time of an answer, since only that can be compared with its deletion times. */
+export function serverNowMs(answer: VaultAnswer, fallbackMs: number): number {
+  const date = Date.parse(answer.headers["date"] ?? "");
+  return Number.isNaN(date) ? fallbackMs : date;
+}
+
+/** A version is gone when it is destroyed, or its deletion time has come (KV can delete at a future time). */
+function isGone(version: Readonly<Record<string, unknown>>, nowMs: number): boolean {
+  if (version["destroyed"] === true) return true;
+  const at = typeof version["deletion_time"] === "string" ? Date.parse(version["deletion_time"]) : Number.NaN;
+  return !Number.isNaN(at) && at <= nowMs;
+}
+
+/** What `metadata/<path>` says. Undefined when it is not the answer that KV v2 gives. */
+export function factOfMetadata(path: string, answer: VaultAnswer, nowMs: number): SourceFact | undefined {
+  const data = objectOf(bodyOf(answer)["data"]);
+  const current = data["current_version"];
+  if (typeof current !== "number" || !Number.isSafeInteger(current) || current < 0) return undefined;
+  const now = serverNowMs(answer, nowMs);
+  const versions = new Set<string>();
+  let newestGone = false;
+  for (const [number, value] of Object.entries(objectOf(data["versions"]))) {
+    const gone = isGone(objectOf(value), now);
+    if (!gone) versions.add(number);
+    else if (Number(number) === current) newestGone = true;
+  }
+  if (newestGone) return { state: "Gone", path, how: "Deleted" };
+  const changed = typeof data["updated_time"] === "string" ? Date.parse(data["updated_time"]) : Number.NaN;
+  const tags = Object.entries(objectOf(data["custom_metadata"])).flatMap(([key, value]) =>
+    typeof value === "string" ? [`${key}=${value}`] : [],
+  );
+  return {
+    state: "Present",
+    path,
+    // A secret may have metadata and no version at all.
+    stages: current === 0 ? new Map() : new Map([["latest", String(current)]]),
+    versions,
+    versionKind: "Number",
+    tags,
+    ...(Number.isNaN(changed) ? {} : { changedAtMs: changed }),
+  };
+}
+
+/** What an answer of `data/<path>` says of the version; its value is not looked at. */
+export function versionOfData(
+  answer: VaultAnswer,
+  nowMs: number,
+): { readonly version: string; readonly gone: boolean; readonly createdMs: number } | undefined {
+  const metadata = objectOf(objectOf(bodyOf(answer)["data"])["metadata"]);
+  const version = metadata["version"];
+  if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) return undefined;
+  const created = typeof metadata["created_time"] === "string" ? Date.parse(metadata["created_time"]) : Number.NaN;
+  return { version: String(version), gone: isGone(metadata, serverNowMs(answer, nowMs)), createdMs: created };
+}
