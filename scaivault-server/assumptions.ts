@@ -122,6 +122,13 @@ export const PARTNER_ADMIN_ROLES = assume(
   { ofPartner: "partner_admin", ofAll: "super_admin" },
 );
 
+export const RULES_OF_THE_CHOSEN_TENANT = assume(
+  "tenant-rules",
+  "2.6",
+  "In another tenant the rules bound to the caller in that tenant count, not those of its own.",
+  true,
+);
+
 export const PARTNER_SECRETS_USE_POLICIES = assume(
   "partner-policies",
   "2.6",
@@ -295,6 +302,13 @@ export const CUSTOM_METADATA_KEYS_STAY = assume(
   "custom-metadata",
   "3.1",
   "Custom metadata keys of any JSON type are kept and answered as sent.",
+  true,
+);
+
+export const DATA_IS_SOURCE_TEXT = assume(
+  "lossless-data",
+  "3.1",
+  "`data` is answered with the numbers as they were written: integers above 2^53, `1.0` and `1e2` keep their text.",
   true,
 );
 

@@ -146,9 +146,9 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
 function checkSafety(options: ServerOptions, host: string): void {
   if (isLoopback(host)) return;
   if (options.allowNonLoopback !== true)
-    throw new Error(`${host} can be reached from other machines; the server holds values unprotected, so this needs --i-know (allowNonLoopback)`);
-  if (options.exchange?.some((trust) => trust.acceptUnsigned === true) === true)
-    throw new Error("unsigned tokens are accepted on a loopback address only");
+    throw new Error(
+      `${host} can be reached from other machines; the server holds values unprotected, so this needs --i-know (allowNonLoopback)`,
+    );
 }
 
 /** SQLite is loaded only when it is used. */
@@ -189,7 +189,7 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     }),
     tokens: new TokenRegistry(clock, `http://${host}/tenants/${homeTenantId}`, options.jwtAlgorithm ?? "RS256"),
     policies: new Policies(),
-    exchange: new Exchange(clock, options.exchange ?? []),
+    exchange: new Exchange(clock, options.exchange ?? [], isLoopback(host)),
     limiter: new RateLimiter(clock, options.limits ?? {}),
     cursors: new Cursors(clock),
     tokenLifetimeMs: options.tokenLifetimeMs ?? defaultLifetimeMs,

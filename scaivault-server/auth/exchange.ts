@@ -17,15 +17,20 @@ const skewSeconds = 30;
 /** Foreign issuers and what their subjects become. Trust is set up by the administrator, never by the request. */
 export class Exchange {
   readonly #clock: Clock;
+  readonly #unsignedAllowed: boolean;
   #trusted: readonly Trusted[] = [];
 
-  constructor(clock: Clock, trusts: readonly ExchangeTrust[]) {
+  /** @param unsignedAllowed whether an issuer may be trusted without signatures: on a loopback address only. */
+  constructor(clock: Clock, trusts: readonly ExchangeTrust[], unsignedAllowed: boolean) {
     this.#clock = clock;
+    this.#unsignedAllowed = unsignedAllowed;
     this.setTrust(trusts);
   }
 
-  /** Replaces all trust. @throws when a key cannot be read. */
+  /** Replaces all trust. @throws when a key cannot be read, or unsigned tokens are not allowed. */
   setTrust(trusts: readonly ExchangeTrust[]): void {
+    if (!this.#unsignedAllowed && trusts.some((trust) => trust.acceptUnsigned === true))
+      throw new Error("unsigned tokens are accepted on a loopback address only");
     this.#trusted = trusts.map((trust) => ({
       trust,
       keys: [

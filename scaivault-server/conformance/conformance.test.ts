@@ -1,0 +1,114 @@
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { VirtualClock, systemClock } from "../../src/time/clock.ts";
+import { assumptions } from "../assumptions.ts";
+import { startServer } from "../server.ts";
+import type { ScaiVaultServer } from "../server.ts";
+import type { Extras } from "./check.ts";
+import { checks } from "./checks/all.ts";
+import { Client } from "./client.ts";
+import { runChecks } from "./run.ts";
+
+let server: ScaiVaultServer;
+let client: Client;
+let extras: Extras;
+
+beforeAll(async () => {
+  // The server's time stands still, so that what a request costs is exact; limits are lifted where the checks write.
+  server = await startServer({
+    clock: new VirtualClock(Date.now()),
+    limits: { write: Infinity, delete: Infinity, list: Infinity },
+  });
+  client = new Client({ url: server.url, token: server.token, clock: systemClock });
+  const { clientId, clientSecret } = server.admin.createClient({
+    identity: "sa:conformance",
+    scopes: ["secrets:read"],
+  });
+  extras = {
+    limitedToken: server.admin.createToken({ identity: "sa:limited", scopes: ["secrets:read"] }),
+    oauth: { tokenUrl: `${server.url}/oauth/token`, clientId, clientSecret },
+    exhaust: true,
+  };
+});
+afterAll(async () => {
+  await client.close();
+  await server.stop();
+});
+
+describe("the reference server", () => {
+  // One at a time, so that a failure names its fact.
+  it.each(checks.map((check) => [`${check.kind} ${check.id}: ${check.text}`, check] as const))(
+    "%s",
+    async (_name, check) => {
+      server.admin.setLimit("audit", 50);
+      const report = await runChecks({ client, prefix: "scratch/", extras, checks: [check] });
+      expect(report.results.map(({ outcome, reason }) => ({ outcome, reason }))).toEqual([
+        { outcome: "holds", reason: undefined },
+      ]);
+      expect(report.leftBehind).toEqual([]);
+    },
+  );
+});
+
+describe("the list of checks", () => {
+  it("has every id once", () => {
+    const ids = checks.map((check) => `${check.kind} ${check.id}`);
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("quotes assumptions from the one file", () => {
+    const known = new Map(assumptions().map(({ id, sentence }) => [id, sentence]));
+    for (const check of checks.filter(({ kind }) => kind === "assumption"))
+      expect(check.text).toBe(known.get(check.id));
+  });
+});
+
+describe("a run", () => {
+  it("writes below its prefix only and leaves nothing behind", async () => {
+    const before = server.admin.paths();
+    server.admin.resetCounters();
+    server.admin.setLimit("audit", 50);
+    await runChecks({ client, prefix: "scratch/deeper/", extras: {} });
+    const written = server.admin.counters().paths.filter(({ actions }) => actions.includes("write"));
+    expect(written.length).toBeGreaterThan(10);
+    for (const { path } of written) expect(path).toMatch(/^scratch\/deeper\/conformance-/);
+    expect(server.admin.paths()).toEqual(before);
+  });
+
+  it("says what does not hold, and that a failed fact is not ok", async () => {
+    server.admin.inject({ match: { route: "GET /v1/version" }, action: { kind: "status", status: 500 } });
+    server.admin.inject({ action: { kind: "dropMetadata" } });
+    const report = await runChecks({
+      client,
+      prefix: "scratch/",
+      checks: checks.filter(({ id }) => ["version-open", "custom-metadata"].includes(id)),
+    });
+    server.admin.clearFaults();
+    expect(report.ok).toBe(false);
+    expect(report.results.map(({ id, outcome }) => [id, outcome])).toEqual([
+      ["version-open", "does not hold"],
+      ["custom-metadata", "does not hold"],
+    ]);
+  });
+
+  it("is not ok when nothing could be checked", async () => {
+    const stranger = new Client({ url: "http://127.0.0.1:1", token: "x", clock: systemClock });
+    await expect(runChecks({ client: stranger, prefix: "scratch/" })).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await stranger.close();
+  });
+
+  it("skips what the token may not do", async () => {
+    const token = server.admin.createToken({ identity: "sa:poor", scopes: ["secrets:read"], rules: [] });
+    const poor = new Client({ url: server.url, token, clock: systemClock });
+    const report = await runChecks({
+      client: poor,
+      prefix: "scratch/",
+      checks: checks.filter(({ id }) => id === "no-overwrite"),
+    });
+    expect(report.results[0]).toMatchObject({ outcome: "not checked", reason: "the token lacks secrets:write" });
+    await poor.close();
+  });
+
+  it.each(["", "scratch", "/scratch/", "Scratch/", "a//"])("refuses the prefix %j", async (prefix) => {
+    await expect(runChecks({ client, prefix })).rejects.toThrow(/prefix/);
+  });
+});
