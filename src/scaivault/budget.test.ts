@@ -60,7 +60,8 @@ test("headers lower the budget and never raise it; nonsense in them changes noth
   const clock = new VirtualClock();
   const budget = new RateBudget({ clock, share: 0.5 });
   expect(budget.available("write")).toBe(50);
-  for (const bad of ["-1", "1e9", "NaN", "99999999999999999999", ""]) budget.observe("write", { limit: bad, remaining: bad });
+  for (const bad of ["-1", "1e9", "NaN", "99999999999999999999", ""])
+    budget.observe("write", { limit: bad, remaining: bad });
   budget.observe("write", { limit: "100000", remaining: "100000" });
   expect(budget.available("write")).toBe(50);
   budget.observe("write", { limit: "100", remaining: "3" });

@@ -77,11 +77,23 @@ describe("secrets", () => {
     const custom = new Map([["ticket", '{"id":98765432109876543210,"owner":null,"description":null}']]);
     const metadata = { description: 'the "key"', owner: "team:billing", tags: ["a", "b=c"], custom };
     const data = SecretValue.fromText(text);
-    expect(await client.put("team/a", { data, secretType: "json", metadata, maxVersions: 5 }, context)).toBe(1);
-    expect(await client.put("team/a", { data, secretType: "json", metadata }, context)).toBe(2);
+    expect(await client.put("team/a", { data, secretType: "json", metadata, maxVersions: 5 }, context)).toEqual({
+      version: 1,
+      metadata,
+    });
+    expect(await client.put("team/a", { data, secretType: "json", metadata }, context)).toEqual({
+      version: 2,
+      metadata,
+    });
     const found = await client.get("team/a", context);
     expect(found?.data.text()).toBe(text);
-    expect({ ...found, data: undefined }).toEqual({ path: "team/a", version: 2, secretType: "json", metadata, data: undefined });
+    expect({ ...found, data: undefined }).toEqual({
+      path: "team/a",
+      version: 2,
+      secretType: "json",
+      metadata,
+      data: undefined,
+    });
     expect(server.admin.peek("team/a")?.data).toBe(text);
     expect((await client.get("team/a", context, 1))?.version).toBe(1);
     expect((await failure(client.get("team/a", context, 9))).reason).toBe("VersionNotFound");
@@ -97,7 +109,12 @@ describe("secrets", () => {
     await client.put("team/m", put, context);
     const metadata = { ...noMetadata, tags: ["t"], custom: new Map([["theirs", "7"]]) };
     expect(await client.patchMetadata("team/m", { metadata, removed: ["mine"] }, context)).toBe(true);
-    expect(await client.metadata("team/m", context)).toEqual({ path: "team/m", version: 1, secretType: "kv", metadata });
+    expect(await client.metadata("team/m", context)).toEqual({
+      path: "team/m",
+      version: 1,
+      secretType: "kv",
+      metadata,
+    });
     expect(await client.patchMetadata("team/none", { metadata }, context)).toBe(false);
   });
 
@@ -120,7 +137,10 @@ describe("secrets", () => {
     expect(found.size).toBe(151);
     expect([...found.values()].filter((one) => one.state === "Found")).toHaveLength(140);
     expect(found.get("bulk/s148")).toEqual({ state: "Absent" });
-    expect(found.get("other/x")).toMatchObject({ state: "Failed", error: { reason: "ScaiVaultDenied", right: "secrets:list" } });
+    expect(found.get("other/x")).toMatchObject({
+      state: "Failed",
+      error: { reason: "ScaiVaultDenied", right: "secrets:list" },
+    });
     expect(found.get("Bad/Path")).toMatchObject({ state: "Failed", error: { reason: "InvalidPath" } });
     expect(calls.map((call) => [call.category, call.status, call.paths])).toEqual([
       ["batchMetadata", 200, 100],
@@ -192,7 +212,10 @@ describe("errors", () => {
       [7, 7000],
       [1e9, 15 * 60_000],
     ] as const) {
-      server.admin.inject({ times: 1, action: { kind: "status", status: 429, code: "rate_limited", retryAfterSeconds: seconds } });
+      server.admin.inject({
+        times: 1,
+        action: { kind: "status", status: 429, code: "rate_limited", retryAfterSeconds: seconds },
+      });
       expect((await failure(makeClient().get("team/a", context))).retryAfterMs).toBe(ms);
     }
   });
@@ -217,7 +240,20 @@ describe("errors", () => {
     const large = SecretValue.fromText(`{"x":"${"y".repeat(1 << 20)}"}`);
     const put = { data: large, secretType: "kv", metadata: noMetadata };
     expect((await failure(client.put("team/large", put, context))).reason).toBe("ValueTooLarge");
-    for (const path of ["", "/a", "a/", "a//b", "A", "a/../b", "a%2fb", "a?version=1", "batch", "a/metadata", "x".repeat(513), "1/2/3/4/5/6/7/8/9/10/11"]) {
+    for (const path of [
+      "",
+      "/a",
+      "a/",
+      "a//b",
+      "A",
+      "a/../b",
+      "a%2fb",
+      "a?version=1",
+      "batch",
+      "a/metadata",
+      "x".repeat(513),
+      "1/2/3/4/5/6/7/8/9/10/11",
+    ]) {
       expect((await failure(client.get(path, context))).reason).toBe("InvalidPath");
     }
     expect(server.admin.counters().total).toBe(0);
@@ -241,7 +277,7 @@ describe("tokens", () => {
     await writeFile(path, `${old}\n`);
     const client = makeClient(tokenFile(path, systemClock));
     await client.whoami(context);
-    server.admin.revokeToken(old);
+    await server.admin.revokeToken(old);
     server.admin.resetCounters();
     expect((await failure(client.whoami(context))).reason).toBe("ScaiVaultDenied");
     expect(server.admin.counters().total).toBe(1);

@@ -7,6 +7,7 @@ import type {
   BatchOutcome,
   CallContext,
   MetadataPatch,
+  PutAnswer,
   PutRequest,
   SecretInfo,
   SecretWithValue,
@@ -21,7 +22,7 @@ import {
   readObject,
   readPage,
   readSecret,
-  readVersion,
+  readPutAnswer,
   readWhoAmI,
 } from "./wire.ts";
 
@@ -121,9 +122,9 @@ export class ScaiVaultClient {
 
   /**
    * Writes value and metadata as a new version. Never repeated here: each PUT makes a version.
-   * @returns the version written; undefined when the answer does not say
+   * @throws SyncError; with code `no_answer` or `connection_broken` it may have been written all the same
    */
-  async put(path: string, request: PutRequest, context: CallContext): Promise<number | undefined> {
+  async put(path: string, request: PutRequest, context: CallContext): Promise<PutAnswer> {
     checkPath(path);
     if (request.data.length > MAX_DATA_BYTES) {
       throw new SyncError("ValueTooLarge", `the value of ${path} is larger than 1 MiB as JSON`, {
@@ -131,7 +132,7 @@ export class ScaiVaultClient {
       });
     }
     const answer = await this.#write(`write ${path}`, "PUT", path, putBody(request), context);
-    return readVersion(answer.body);
+    return readPutAnswer(answer.body);
   }
 
   /** Sets metadata without a new version. @returns false when the secret is absent or soft-deleted */

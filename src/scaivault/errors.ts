@@ -114,16 +114,15 @@ export function answerError(call: CallDescription, answer: ErrorAnswer): SyncErr
     return new SyncError("ScaiVaultDenied", "ScaiVault refuses the operator's token", options);
   }
   if (status === 403 || denials.has(code)) return denied(call, code, options);
-  if (status >= 300 && status < 400) {
-    return new SyncError(
-      "ScaiVaultUnavailable",
-      `ScaiVault's address answers with a redirect (HTTP ${status}), which is not followed; mend scaivault.url`,
-      options,
-    );
-  }
+  if (status >= 300 && status < 400) return redirected(status, options);
   const shown = code === "" ? `HTTP ${status}` : `${code}, HTTP ${status}`;
   const reason: Reason = status === 408 || status >= 500 || status === 404 ? "ScaiVaultUnavailable" : "ScaiVaultDenied";
   return new SyncError(reason, `ScaiVault answered ${shown} (${call.action})`, options);
+}
+
+function redirected(status: number, options: ErrorOptions): SyncError {
+  const text = `ScaiVault's address answers with a redirect (HTTP ${status}), which is not followed; mend scaivault.url`;
+  return new SyncError("ScaiVaultUnavailable", text, options);
 }
 
 type ErrorOptions = ConstructorParameters<typeof SyncError>[2];

@@ -43,6 +43,14 @@ export interface PutRequest {
   readonly maxVersions?: number;
 }
 
+/** What a write answered. */
+export interface PutAnswer {
+  /** The version that was made; undefined when the answer does not say. */
+  readonly version: number | undefined;
+  /** Metadata as stored; undefined when the answer does not say. */
+  readonly metadata: SecretMetadata | undefined;
+}
+
 /** Metadata to set, and custom keys to take off. */
 export interface MetadataPatch {
   readonly metadata: SecretMetadata;

@@ -2,7 +2,15 @@ import { z } from "zod";
 import { SyncError } from "../errors/index.ts";
 import { SecretValue } from "../model/index.ts";
 import { type RawMembers, rawMembers } from "./raw.ts";
-import type { MetadataPatch, PutRequest, SecretInfo, SecretMetadata, SecretWithValue, WhoAmI } from "./types.ts";
+import type {
+  MetadataPatch,
+  PutAnswer,
+  PutRequest,
+  SecretInfo,
+  SecretMetadata,
+  SecretWithValue,
+  WhoAmI,
+} from "./types.ts";
 
 /** Answers and bodies of ScaiVault as JSON. Unknown fields are ignored everywhere (API facts 7.25). */
 
@@ -91,11 +99,15 @@ export function readSecret(path: string, members: RawMembers, action: string): S
   return { ...readInfo(path, members, action), data: SecretValue.fromText(data) };
 }
 
-/** The version that a write answered; undefined when it does not say. */
-export function readVersion(body: Uint8Array): number | undefined {
-  const members = rawMembers(Buffer.from(body).toString("utf8"));
-  const found = version.safeParse(members === undefined ? undefined : parsed(members, "version"));
-  return found.success ? found.data : undefined;
+/** What a write answered; the shape is not documented, so nothing in it is relied on. */
+export function readPutAnswer(body: Uint8Array): PutAnswer {
+  const members = rawMembers(Buffer.from(body).toString("utf8")) ?? new Map<string, string>();
+  const found = version.safeParse(parsed(members, "version"));
+  const metadata = members.get("metadata");
+  return {
+    version: found.success ? found.data : undefined,
+    metadata: metadata?.startsWith("{") === true ? readMetadata(metadata) : undefined,
+  };
 }
 
 export function readWhoAmI(members: RawMembers): WhoAmI {

@@ -1,4 +1,4 @@
-import { SyncError, toSyncError } from "../../errors/index.ts";
+import { type SyncError, toSyncError } from "../../errors/index.ts";
 import type { SecretValue } from "../../model/index.ts";
 import type { Clock } from "../../time/clock.ts";
 import type { TokenProvider } from "./provider.ts";

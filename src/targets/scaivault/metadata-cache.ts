@@ -1,0 +1,119 @@
+import { SyncError } from "../../errors/index.ts";
+import type { BatchOutcome, RateLane, ScaiVaultClient, SecretInfo } from "../../scaivault/index.ts";
+import type { Clock } from "../../time/clock.ts";
+
+type Outcome = BatchOutcome<SecretInfo>;
+
+interface Waiter {
+  readonly signal: AbortSignal;
+  readonly resolve: (outcome: Outcome) => void;
+  readonly reject: (error: Error) => void;
+}
+
+interface Known {
+  readonly outcome: Outcome;
+  readonly atMs: number;
+}
+
+const lanes: readonly RateLane[] = ["user", "rotated", "new", "verification"];
+
+/**
+ * Metadata of ScaiVault paths, asked for in batches: calls of the same turn of the event loop become one, and what was
+ * learned a moment ago, or written by us, answers without a call. So one call with all paths of a poll serves the
+ * reconciles that follow it.
+ */
+export class MetadataCache {
+  readonly #client: ScaiVaultClient;
+  readonly #clock: Clock;
+  readonly #freshForMs: number;
+  readonly #known = new Map<string, Known>();
+  readonly #waiting = new Map<string, Waiter[]>();
+  #lane: RateLane = "verification";
+  #sweptMs = 0;
+
+  constructor(client: ScaiVaultClient, clock: Clock, freshForMs: number) {
+    this.#client = client;
+    this.#clock = clock;
+    this.#freshForMs = freshForMs;
+  }
+
+  /** What was learned within the last `freshForMs`, else asked now. Failures come as outcomes, aborts are thrown. */
+  async recent(path: string, lane: RateLane, signal: AbortSignal): Promise<Outcome> {
+    const known = this.#known.get(path);
+    if (known !== undefined && this.#clock.monotonic() - known.atMs < this.#freshForMs) return known.outcome;
+    return this.now(path, lane, signal);
+  }
+
+  /** Asked now, together with whoever else asks in this turn. */
+  now(path: string, lane: RateLane, signal: AbortSignal): Promise<Outcome> {
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) {
+        reject(signal.reason as Error);
+        return;
+      }
+      // The most urgent caller sets the lane of the joined call.
+      if (lanes.indexOf(lane) < lanes.indexOf(this.#lane)) this.#lane = lane;
+      if (this.#waiting.size === 0) setImmediate(() => void this.#flush());
+      const waiters = this.#waiting.get(path) ?? [];
+      this.#waiting.set(path, [...waiters, { signal, resolve, reject }]);
+    });
+  }
+
+  /** Takes over what a write of ours made. */
+  learn(path: string, outcome: Outcome): void {
+    this.#sweep();
+    this.#known.set(path, { outcome, atMs: this.#clock.monotonic() });
+  }
+
+  forget(path: string): void {
+    this.#known.delete(path);
+  }
+
+  async #flush(): Promise<void> {
+    const waiting = new Map(this.#waiting);
+    const lane = this.#lane;
+    this.#waiting.clear();
+    this.#lane = "verification";
+    // A joined call ends when nobody waits for it any more.
+    const stop = new AbortController();
+    const all = [...waiting.values()].flat();
+    const onAbort = (): void => {
+      if (all.every((waiter) => waiter.signal.aborted)) stop.abort(all[0]?.signal.reason);
+    };
+    for (const { signal } of all) signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      onAbort();
+      const outcomes = await this.#client.metadataBatch([...waiting.keys()], { signal: stop.signal, lane });
+      for (const [path, waiters] of waiting) {
+        const outcome = outcomes.get(path) ?? { state: "Failed", error: missing(path) };
+        if (outcome.state === "Failed") this.forget(path);
+        else this.learn(path, outcome);
+        for (const waiter of waiters) settle(waiter, outcome);
+      }
+    } catch (error) {
+      for (const [path, waiters] of waiting) {
+        this.forget(path);
+        for (const waiter of waiters) settle(waiter, { state: "Failed", error: error as Error });
+      }
+    } finally {
+      for (const { signal } of all) signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  /** Drops what is too old to be used, so that memory follows what is really synced. */
+  #sweep(): void {
+    const now = this.#clock.monotonic();
+    if (now - this.#sweptMs < this.#freshForMs) return;
+    this.#sweptMs = now;
+    for (const [path, known] of this.#known) if (now - known.atMs >= this.#freshForMs) this.#known.delete(path);
+  }
+}
+
+function settle(waiter: Waiter, outcome: Outcome): void {
+  if (waiter.signal.aborted) waiter.reject(waiter.signal.reason as Error);
+  else waiter.resolve(outcome);
+}
+
+function missing(path: string): SyncError {
+  return new SyncError("ScaiVaultUnavailable", `nothing was learned of ${path}`);
+}

@@ -1,0 +1,327 @@
+import { cleanText, SyncError, toSyncError } from "../../errors/index.ts";
+import type { SecretPayload, SecretValue } from "../../model/index.ts";
+import type {
+  RenderedContent,
+  SecretTarget,
+  TargetObservation,
+  WriteRequest,
+  WriteResult,
+} from "../../ports/target.ts";
+import type {
+  BatchOutcome,
+  CallContext,
+  ScaiVaultClient,
+  SecretInfo,
+  SecretMetadata,
+  SecretWithValue,
+} from "../../scaivault/index.ts";
+import type { Clock } from "../../time/clock.ts";
+import { FENCE } from "../fence.ts";
+import type { MarkSeal } from "../marks.ts";
+import { markKeys, storedMark, withMark, withoutMark } from "./mark-place.ts";
+import { MetadataCache } from "./metadata-cache.ts";
+import type { ScaiVaultRef } from "./types.ts";
+
+/** How a secret looks as ScaiVault's `data`. */
+export interface ScaiVaultCodec {
+  /** The JSON object that is written; an object's own text goes out as it is. */
+  data(payload: SecretPayload): SecretValue;
+  /** One text for equal content, however it is laid out. */
+  canonical(data: SecretValue): SecretValue;
+  /** The reverse of `data`. */
+  payload(data: SecretValue, secretType: string): SecretPayload;
+}
+
+export interface ScaiVaultTargetOptions {
+  readonly client: ScaiVaultClient;
+  readonly seal: MarkSeal;
+  readonly codec: ScaiVaultCodec;
+  readonly clock: Clock;
+  /**
+   * How long {@link SecretTarget.observe} may answer from what was learned before, in milliseconds. Writes always look
+   * afresh. Default 10,000.
+   */
+  readonly freshForMs?: number;
+}
+
+/** For how long a path counts as soft-deleted after ScaiVault said so; a reader cannot tell it from an absent one. */
+const SOFT_DELETED_MS = 10 * 60_000;
+
+/**
+ * ScaiVault paths as targets. There is no check-and-set: each write looks at the metadata right before, refuses when
+ * they moved since the plan, says in the mark which version it will be, and checks that the answer says so.
+ */
+export function createScaiVaultTarget(options: ScaiVaultTargetOptions): SecretTarget<ScaiVaultRef> {
+  return new ScaiVaultTarget(options);
+}
+
+class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
+  readonly #options: ScaiVaultTargetOptions;
+  readonly #cache: MetadataCache;
+  readonly #softDeleted = new Map<string, number>();
+
+  constructor(options: ScaiVaultTargetOptions) {
+    this.#options = options;
+    this.#cache = new MetadataCache(options.client, options.clock, options.freshForMs ?? 10_000);
+  }
+
+  key(ref: ScaiVaultRef): string {
+    return ref.path;
+  }
+
+  async observe(refs: readonly ScaiVaultRef[], signal: AbortSignal): Promise<ReadonlyMap<string, TargetObservation>> {
+    const observations = await Promise.all(
+      refs.map(async (ref): Promise<[string, TargetObservation]> => {
+        const lane = ref.lane ?? "new";
+        const outcome =
+          lane === "user"
+            ? await this.#cache.now(ref.path, lane, signal)
+            : await this.#cache.recent(ref.path, lane, signal);
+        return [ref.path, this.#observation(ref, outcome)];
+      }),
+    );
+    return new Map(observations);
+  }
+
+  async read(ref: ScaiVaultRef, signal: AbortSignal): Promise<RenderedContent | undefined> {
+    const found = await this.#options.client.get(ref.path, this.#context(ref, signal));
+    return found === undefined ? undefined : this.#content(found);
+  }
+
+  async write(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
+    const action = `write ${ref.path}`;
+    const { observed, content } = request;
+    if (observed.presence === "Present" && observed.mark.state !== "Valid") {
+      throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
+    }
+    const current = await this.#current(ref, observed, action, signal);
+    const version = (current?.version ?? 0) + 1;
+    const metadata = this.#declared(ref, current?.metadata, { ...request.mark, targetVersion: String(version) });
+    this.#cache.forget(ref.path);
+    const answer = await this.#put(ref, { content, metadata }, signal);
+    if (answer.metadata !== undefined && markKeys(answer.metadata).length === 0) {
+      throw new SyncError("NoRoomForMark", `ScaiVault did not keep the operator's mark on ${ref.path}`, { action });
+    }
+    const written = answer.version ?? (await this.#current(ref, undefined, action, signal))?.version;
+    if (written !== version) {
+      const what = `version ${written ?? "none"} was made where ${version} was expected`;
+      throw new SyncError("TargetChanged", `another writer was at work on ${ref.path}: ${what}`, {
+        action,
+        code: FENCE,
+      });
+    }
+    this.#softDeleted.delete(ref.path);
+    this.#learn(ref.path, version, content.type, metadata);
+    return { version: String(version), fence: String(version) };
+  }
+
+  async mark(
+    ref: ScaiVaultRef,
+    request: Pick<WriteRequest, "mark" | "observed">,
+    signal: AbortSignal,
+  ): Promise<WriteResult> {
+    const action = `mark ${ref.path}`;
+    if (request.observed.mark.state !== "Valid") {
+      throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
+    }
+    const current = await this.#present(ref, request.observed, action, signal);
+    return this.#setMark(ref, current, request.mark, signal);
+  }
+
+  async adopt(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
+    const action = `adopt ${ref.path}`;
+    const current = await this.#present(ref, request.observed, action, signal);
+    const found = await this.#options.client.get(ref.path, this.#context(ref, signal));
+    if (found?.version !== current.version) throw moved(ref, action);
+    const wanted = this.#canonical(request.content);
+    if (!this.#options.codec.canonical(found.data).equals(wanted)) {
+      throw new SyncError("AdoptDiffers", `the content of ${ref.path} in ScaiVault differs from the source`, {
+        action,
+      });
+    }
+    return this.#setMark(ref, current, request.mark, signal);
+  }
+
+  async release(ref: ScaiVaultRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {
+    if (observed.presence !== "Present") return;
+    const action = `release ${ref.path}`;
+    const current = await this.#present(ref, observed, action, signal);
+    const removed = markKeys(current.metadata);
+    if (removed.length === 0) return;
+    const metadata = withoutMark(current.metadata);
+    this.#cache.forget(ref.path);
+    await this.#options.client.patchMetadata(ref.path, { metadata, removed }, this.#context(ref, signal));
+    this.#learn(ref.path, current.version, current.secretType, metadata);
+  }
+
+  async remove(ref: ScaiVaultRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {
+    if (observed.presence !== "Present") return;
+    const action = `delete ${ref.path}`;
+    if (observed.mark.state !== "Valid" || observed.mark.mark.targetVersion !== observed.version) {
+      throw new SyncError("NotOwned", `${ref.path} in ScaiVault is not as our mark says`, { action });
+    }
+    await this.#present(ref, observed, action, signal);
+    this.#cache.forget(ref.path);
+    await this.#options.client.delete(ref.path, this.#context(ref, signal));
+    this.#softDeleted.set(ref.path, this.#options.clock.monotonic());
+    this.#cache.learn(ref.path, { state: "Absent" });
+  }
+
+  #observation(ref: ScaiVaultRef, outcome: BatchOutcome<SecretInfo>): TargetObservation {
+    const none = {
+      version: "",
+      mark: { state: "None" },
+      content: "Unknown",
+      metadataAsDeclared: false,
+      fence: "",
+    } as const;
+    if (outcome.state === "Failed") {
+      return { presence: "Unknown", ...none, failure: toSyncError(outcome.error, `look at ${ref.path}`) };
+    }
+    if (outcome.state === "Absent") {
+      const since = this.#softDeleted.get(ref.path);
+      const soft = since !== undefined && this.#options.clock.monotonic() - since < SOFT_DELETED_MS;
+      if (!soft) this.#softDeleted.delete(ref.path);
+      return { presence: soft ? "SoftDeleted" : "Absent", ...none };
+    }
+    const { secret } = outcome;
+    this.#softDeleted.delete(ref.path);
+    const version = String(secret.version);
+    const mark = this.#options.seal.read(targetID(ref), storedMark(secret.metadata));
+    const asMarked = mark.state === "Valid" && mark.mark.targetVersion === version;
+    return {
+      presence: "Present",
+      version,
+      mark,
+      content: mark.state === "Valid" ? (asMarked ? "AsMarked" : "Changed") : "Unknown",
+      metadataAsDeclared: asDeclared(ref, secret.metadata),
+      fence: version,
+    };
+  }
+
+  /** Metadata as they are now. With `observed`: refuses when they are not as they were then. */
+  async #current(
+    ref: ScaiVaultRef,
+    observed: TargetObservation | undefined,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<SecretInfo | undefined> {
+    const outcome = await this.#cache.now(ref.path, ref.lane ?? "new", signal);
+    if (outcome.state === "Failed") throw outcome.error;
+    const now = this.#observation(ref, outcome);
+    const same =
+      observed === undefined ||
+      (observed.fence === now.fence && JSON.stringify(observed.mark) === JSON.stringify(now.mark));
+    if (!same) throw moved(ref, action);
+    return outcome.state === "Found" ? outcome.secret : undefined;
+  }
+
+  async #present(
+    ref: ScaiVaultRef,
+    observed: TargetObservation,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<SecretInfo> {
+    const current = await this.#current(ref, observed, action, signal);
+    if (current === undefined) throw moved(ref, action);
+    return current;
+  }
+
+  async #put(
+    ref: ScaiVaultRef,
+    what: { readonly content: RenderedContent; readonly metadata: SecretMetadata },
+    signal: AbortSignal,
+  ): ReturnType<ScaiVaultClient["put"]> {
+    const { content, metadata } = what;
+    try {
+      return await this.#options.client.put(
+        ref.path,
+        {
+          data: this.#options.codec.data(content.payload),
+          secretType: content.type,
+          metadata,
+          ...(ref.maxVersions === undefined ? {} : { maxVersions: ref.maxVersions }),
+        },
+        this.#context(ref, signal),
+      );
+    } catch (error) {
+      if (error instanceof SyncError && error.reason === "TargetSoftDeleted") {
+        this.#softDeleted.set(ref.path, this.#options.clock.monotonic());
+      }
+      throw error;
+    }
+  }
+
+  async #setMark(
+    ref: ScaiVaultRef,
+    current: SecretInfo,
+    mark: WriteRequest["mark"],
+    signal: AbortSignal,
+  ): Promise<WriteResult> {
+    const version = String(current.version);
+    const metadata = this.#declared(ref, current.metadata, { ...mark, targetVersion: version });
+    const removed = markKeys(current.metadata);
+    this.#cache.forget(ref.path);
+    const there = await this.#options.client.patchMetadata(ref.path, { metadata, removed }, this.#context(ref, signal));
+    if (!there) throw moved(ref, `mark ${ref.path}`);
+    this.#learn(ref.path, current.version, current.secretType, metadata);
+    return { version, fence: version };
+  }
+
+  /** Metadata as they shall stand: what is declared, our mark, and everything else as it was. */
+  #declared(ref: ScaiVaultRef, current: SecretMetadata | undefined, mark: WriteRequest["mark"]): SecretMetadata {
+    const base: SecretMetadata = current ?? { description: undefined, owner: undefined, tags: [], custom: new Map() };
+    return withMark(
+      {
+        description: ref.description ?? base.description,
+        owner: ref.owner ?? base.owner,
+        tags: ref.tags ?? base.tags,
+        custom: base.custom,
+      },
+      this.#options.seal.seal(targetID(ref), mark),
+    );
+  }
+
+  #learn(path: string, version: number, secretType: string, metadata: SecretMetadata): void {
+    this.#cache.learn(path, { state: "Found", secret: { path, version, secretType, metadata } });
+  }
+
+  #content(secret: SecretWithValue): RenderedContent {
+    return {
+      keys: new Map([["data", this.#options.codec.canonical(secret.data)]]),
+      payload: this.#options.codec.payload(secret.data, secret.secretType),
+      type: secret.secretType,
+    };
+  }
+
+  #canonical(content: RenderedContent): SecretValue {
+    return content.keys.get("data") ?? this.#options.codec.canonical(this.#options.codec.data(content.payload));
+  }
+
+  #context(ref: ScaiVaultRef, signal: AbortSignal): CallContext {
+    return { signal, lane: ref.lane ?? "new", ...(ref.object === undefined ? {} : { object: ref.object }) };
+  }
+}
+
+/** What the proof of a mark in ScaiVault is bound to. */
+function targetID(ref: ScaiVaultRef): string {
+  return `scaivault/${ref.path}`;
+}
+
+function moved(ref: ScaiVaultRef, action: string): SyncError {
+  return new SyncError("TargetChanged", `${cleanText(ref.path)} changed in ScaiVault since it was looked at`, {
+    action,
+    code: FENCE,
+  });
+}
+
+function asDeclared(ref: ScaiVaultRef, metadata: SecretMetadata): boolean {
+  const sameTags =
+    ref.tags === undefined ||
+    JSON.stringify([...new Set(ref.tags)].sort()) === JSON.stringify([...new Set(metadata.tags)].sort());
+  return (
+    sameTags &&
+    (ref.owner === undefined || ref.owner === metadata.owner) &&
+    (ref.description === undefined || ref.description === metadata.description)
+  );
+}
