@@ -188,7 +188,7 @@ describe("Secrets guard", () => {
       secret("equal", { data: { a: value("2") } }, { labels: managed }),
       "&force=true",
     );
-    expect(differing).toMatchObject({ code: 403, message: expect.stringContaining("takes over or gives back") });
+    expect(differing).toMatchObject({ code: 403, message: expect.stringContaining("takes a Secret over only while") });
     const added = await operator.apply(
       secretPath("equal"),
       secret("equal", { data: { a: value("1"), b: value("2") } }, { labels: managed }),
@@ -269,6 +269,43 @@ describe("Secrets guard", () => {
       contentType: "application/merge-patch+json",
     });
     expect(answer.code).toBe(403);
+  });
+
+  test("a Secret can be given back when a controller owns it by now, and with fewer keys, never with other bytes", async () => {
+    const owner = {
+      apiVersion: "example.com/v1",
+      kind: "X",
+      name: "x",
+      uid: "0d6d4f1e-0000-4000-8000-000000000001",
+      controller: true,
+    };
+    await foreign(
+      "given-back",
+      { data: { a: value("1"), b: value("2") } },
+      { labels: managed, ownerReferences: [owner] },
+    );
+    const off = { labels: { "scaivault.scailabs.ai/managed": null } };
+    const merge = { contentType: "application/merge-patch+json" };
+    const changed = await operator.call("PATCH", secretPath("given-back"), {
+      body: { metadata: off, data: { a: value("3") } },
+      ...merge,
+    });
+    expect(changed.code).toBe(403);
+    const fewer = await operator.call("PATCH", secretPath("given-back"), {
+      body: { metadata: off, data: { b: null } },
+      ...merge,
+    });
+    expect(fewer.code).toBe(200);
+    expect((await read("given-back")).data).toEqual({ a: value("1") });
+  });
+
+  test("a first write with a sentinel version says 409 for what is there, whoever owns it, and changes nothing", async () => {
+    await foreign("there", { data: { a: value("1") } });
+    const first = secret("there", { data: { a: value("2") } }, { labels: managed, resourceVersion: "1" });
+    expect((await operator.apply(secretPath("there"), first)).code).toBe(409);
+    expect((await read("there")).data).toEqual({ a: value("1") });
+    const absent = secret("absent", { data: { a: value("2") } }, { labels: managed, resourceVersion: "1" });
+    expect((await operator.apply(secretPath("absent"), absent)).code).toBe(201);
   });
 
   test("another's Secret is neither annotated nor deleted", async () => {
@@ -363,7 +400,7 @@ describe("own-kinds guard", () => {
     ["labels", { metadata: { labels: { a: "b" } } }, "nothing in metadata but finalizers"],
     [
       "annotations",
-      { metadata: { annotations: { "scaivault.scailabs.ai/approve": "x" } } },
+      { metadata: { annotations: { "scaivault.scailabs.ai/sync-requested-at": "x" } } },
       "nothing in metadata but finalizers",
     ],
     [
