@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { chartCluster } from "./cluster.ts";
-import { type Cluster, asServiceAccount, at, chart, helm, kubectl, run } from "./support.ts";
+import { type Cluster, asServiceAccount, at, chart, helm, kubectl, one, render, run } from "./support.ts";
 
 const namespace = "life-operator";
 const release = ["scaivault-operator", "-n", namespace];
@@ -215,6 +215,54 @@ describe("life of a release", () => {
     expect(await markKey()).toEqual(key);
     await ok(["uninstall", "second", "-n", namespace]);
     expect(await markKey()).toEqual(key);
+  });
+});
+
+describe("what the API server makes of it", () => {
+  const everything = {
+    ...values,
+    config: { scaivault: { url: "https://scaivault.scailabs.ai" } },
+    scaivault: { auth: { method: "tokenExchange", audience: "scaivault" } },
+    secrets: { delete: true },
+    credentialNamespaces: [{ namespace: "life-all", secretNames: ["a"], configMapNames: ["b"] }],
+    extraCa: { secretName: "ca" },
+    proxy: { existingSecret: "proxy" },
+    aws: { webIdentity: { roleArn: "arn:aws:iam::111122223333:role/operator", region: "us-east-1" } },
+    networkPolicy: {
+      egress: {
+        stores: [
+          {
+            to: [{ ipBlock: { cidr: "10.20.0.0/16" } }, { podSelector: { matchLabels: { app: "vault" } } }],
+            ports: [8200],
+          },
+        ],
+        publicHttps: { enabled: true },
+        podIdentity: true,
+        instanceMetadata: true,
+      },
+    },
+  };
+
+  test("every object is valid with every value on, and the pod passes the restricted Pod Security Standard", async () => {
+    await kubectl(cluster, ["create", "namespace", "life-all"]);
+    await kubectl(cluster, ["label", "namespace", "life-all", "pod-security.kubernetes.io/enforce=restricted"]);
+    const objects = await render(cluster.helm, everything, "life-all");
+    for (const object of objects) {
+      await kubectl(
+        cluster,
+        ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--force-conflicts", "-f", "-"],
+        JSON.stringify(object),
+      );
+    }
+    const deployment = one(objects, "Deployment");
+    const { serviceAccountName: _, ...spec } = at(deployment, "spec.template.spec") as Record<string, unknown>;
+    const pod = { apiVersion: "v1", kind: "Pod", metadata: { name: "operator", namespace: "life-all" }, spec };
+    await kubectl(cluster, ["create", "--dry-run=server", "--validate=strict", "-f", "-"], JSON.stringify(pod));
+    const root = structuredClone(pod) as typeof pod & { spec: { containers: { securityContext: object }[] } };
+    for (const container of root.spec.containers) container.securityContext = {};
+    await expect(kubectl(cluster, ["create", "--dry-run=server", "-f", "-"], JSON.stringify(root))).rejects.toThrow(
+      "violates PodSecurity",
+    );
   });
 });
 
