@@ -6,14 +6,7 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
-import {
-  parts,
-  startEnvironment,
-  type Environment,
-  type EnvironmentFacts,
-  type HarnessObjects,
-  type Part,
-} from "./environment.ts";
+import { parts, startEnvironment, type EnvironmentFacts, type HarnessObjects, type Part } from "./environment.ts";
 import { isAlive } from "./lock.ts";
 import { factsFile } from "./paths.ts";
 import { waitFor } from "./process.ts";
@@ -56,11 +49,11 @@ async function start(without: readonly Part[]): Promise<number> {
     return 1;
   }
   const interrupted = signalled();
-  const starting = startEnvironment({ without, progress: streamProgress() });
-  let environment: Environment | undefined;
+  let up = false;
   // During the start Ctrl-C ends this process; what it started ends with it.
-  void interrupted.then(() => environment ?? process.exit(130));
-  environment = await starting;
+  void interrupted.then(() => up || process.exit(130));
+  const environment = await startEnvironment({ without, progress: streamProgress() });
+  up = true;
   mkdirSync(dirname(factsFile), { recursive: true });
   writeFileSync(factsFile, `${JSON.stringify(environment.facts, null, 2)}\n`, { mode: 0o600 });
   console.log(`${describe(environment.facts)}\n\nCtrl-C ends it.`);

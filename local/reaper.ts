@@ -31,7 +31,7 @@ for p in $pids; do kill -s KILL -- "-$p"; done 2>/dev/null
 let shell: ChildProcess | undefined;
 
 function pipe(): NodeJS.WritableStream {
-  if (shell?.stdin == null || shell.exitCode !== null) {
+  if (shell === undefined || shell.exitCode !== null) {
     // Its own session: Ctrl-C in a terminal must not reach it.
     shell = spawn("/bin/sh", ["-c", script], { stdio: ["pipe", "ignore", "ignore"], detached: true });
     shell.on("error", () => undefined);

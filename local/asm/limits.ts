@@ -78,7 +78,7 @@ function checkTags(body: Json): void {
   }
 }
 
-const legalName = /^[A-Za-z0-9/_+=.@!-]+$/;
+const legalName = /^[\w/+=.@!-]+$/;
 
 function checkName(body: Json): void {
   const name = text(body, "Name");
@@ -106,7 +106,7 @@ function checkFilters(body: Json): void {
     if (values.length === 0) throw new AwsError("InvalidParameterException", `Invalid filter values for key: ${key}`);
     if (values.length > 10)
       throw violated(`filters.${index + 1}.member.values`, "have length less than or equal to 10");
-    if (values.some((value) => !/^!?[a-zA-Z0-9 :_@/+=.\-!]{1,512}$/.test(value)))
+    if (values.some((value) => !/^!?[\w :@/+=.\-!]{1,512}$/.test(value)))
       throw violated(
         `filters.${index + 1}.member.values`,
         "satisfy regular expression pattern: ^\\!?[a-zA-Z0-9 :_@\\/\\+\\=\\.\\-\\!]*$",
