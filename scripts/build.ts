@@ -69,7 +69,9 @@ export async function bundle({ entry, outfile }: BuildOptions): Promise<{ bytes:
 async function main(): Promise<number> {
   const { values } = parseArgs({ options: { entry: { type: "string" }, outfile: { type: "string" } } });
   const outfile = resolve(root, values.outfile ?? "dist/operator.mjs");
-  const built = await bundle({ entry: resolve(root, values.entry ?? "src/main.ts"), outfile });
+  // esbuild has printed what it found by itself.
+  const built = await bundle({ entry: resolve(root, values.entry ?? "src/main.ts"), outfile }).catch(() => undefined);
+  if (built === undefined) return 1;
   process.stdout.write(
     `${relative(root, outfile)}  ${(built.bytes / 1024 / 1024).toFixed(1)} MiB  sha256 ${built.sha256}\n`,
   );
