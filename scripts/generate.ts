@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { customResourceDefinitions } from "../src/api/crds.ts";
+import { syncChartCrds } from "./sync-chart-crds.ts";
 
 const MAX_CRD_BYTES = 256 * 1024;
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -43,6 +44,7 @@ for (const name of readdirSync(folder)) {
   drift.push(`crds/${name} (not generated any more)`);
   if (!checkOnly) rmSync(join(folder, name));
 }
+drift.push(...syncChartCrds({ checkOnly }));
 if (drift.length === 0) process.stdout.write("Generated files are up to date.\n");
 else if (checkOnly) {
   process.stderr.write(
