@@ -231,6 +231,18 @@ describe("LeaderElector", () => {
     expect(held?.signal.aborted).toBe(true);
   });
 
+  it("ends at the deadline also when its timer fires a little early", async () => {
+    const clock = makeClock(0);
+    const real = clock.setTimeout.bind(clock);
+    clock.setTimeout = (fn, ms, options) => real(fn, ms > 1 ? ms - 0.4 : ms, options);
+    const a = candidate("a", clock);
+    void a.start();
+    await clock.advance(0);
+    api.down.add("a");
+    await clock.advance(20_100);
+    expect(a.held[0]?.signal.aborted).toBe(true);
+  });
+
   it("ends at once when another process took the lease", async () => {
     const clock = makeClock(0);
     const a = candidate("a", clock);

@@ -345,7 +345,19 @@ class Reign implements Leadership {
     this.#endMs = startedMs + this.#deadlineMs;
     this.#endWallMs = this.#clock.now() - ageMs + this.#deadlineMs;
     this.#cancel();
-    this.#cancel = this.#clock.setTimeout(() => void this.remainingMs(), this.#deadlineMs - ageMs, { unref: true });
+    this.#arm(this.#deadlineMs - ageMs);
+  }
+
+  /** Timers may fire a little early by the clock that counts, so the time left is looked at and waited for again. */
+  #arm(ms: number): void {
+    this.#cancel = this.#clock.setTimeout(
+      () => {
+        const left = this.remainingMs();
+        if (left > 0) this.#arm(Math.max(1, left));
+      },
+      ms,
+      { unref: true },
+    );
   }
 
   /** Asks the work to end; the lease stays held. */
