@@ -1,25 +1,37 @@
 /**
  * Everything this server does that the public ScaiVault documentation does not say (or says in two ways).
  *
- * One entry per assumption: a value or function the server's code uses, the sentence it stands for, and the section of
- * `sections.ts` it belongs to. When a real ScaiVault turns out to answer otherwise (`npm run conformance -- --url ...`
- * tells), the correction is made here.
+ * One entry per assumption: the sentence, the section of `sections.ts` it belongs to, and the constant that the server's
+ * code uses, or (`builtIn`) the file whose way of working it is. When a real ScaiVault turns out to answer otherwise
+ * (`npm run conformance -- --url ...` tells), the correction starts here.
  */
 import type { Section } from "./sections.ts";
 
-/** One assumption as text; what it is worth in code is the exported constant of the same entry. */
+/** One assumption as text. */
 export interface Assumption {
   readonly id: string;
   readonly section: Section;
   readonly sentence: string;
+  /** The file that works this way, below this folder; undefined when a constant of this file decides. */
+  readonly file: string | undefined;
 }
 
 const registered = new Map<string, Assumption>();
 
+function register(entry: Assumption): void {
+  if (registered.has(entry.id)) throw new Error(`assumption ${entry.id} is registered twice`);
+  registered.set(entry.id, entry);
+}
+
+/** An assumption that a value decides; the code refers to the constant. */
 function assume<T>(id: string, section: Section, sentence: string, value: T): T {
-  if (registered.has(id)) throw new Error(`assumption ${id} is registered twice`);
-  registered.set(id, { id, section, sentence });
+  register({ id, section, sentence, file: undefined });
   return value;
+}
+
+/** An assumption that is the way `file` works, rather than a value that could be set. */
+function builtIn(id: string, section: Section, sentence: string, file: string): void {
+  register({ id, section, sentence, file });
 }
 
 /** All assumptions, in the order of this file. */
@@ -101,18 +113,18 @@ export const FOREIGN_TENANT_CODE = assume(
   "tenant_access_denied",
 );
 
-export const OWN_TENANT_MAY_BE_NAMED = assume(
+builtIn(
   "own-tenant",
   "2.6",
   "Naming the tenant of one's own token by path prefix or header needs no partner role.",
-  true,
+  "auth/tenancy.ts",
 );
 
-export const RIGHT_BEFORE_EXISTENCE = assume(
+builtIn(
   "tenant-right-first",
   "2.6",
   "Without a partner role every other tenant, known or not, answers `403 tenant_access_denied`; `404 tenant_not_found` is for partner admins.",
-  true,
+  "auth/tenancy.ts",
 );
 
 export const PARTNER_ADMIN_ROLES = assume(
@@ -122,18 +134,18 @@ export const PARTNER_ADMIN_ROLES = assume(
   { ofPartner: "partner_admin", ofAll: "super_admin" },
 );
 
-export const RULES_OF_THE_CHOSEN_TENANT = assume(
+builtIn(
   "tenant-rules",
   "2.6",
   "In another tenant the rules bound to the caller in that tenant count, not those of its own.",
-  true,
+  "auth/policies.ts",
 );
 
-export const PARTNER_SECRETS_USE_POLICIES = assume(
+builtIn(
   "partner-policies",
   "2.6",
   "Reading a partner-wide secret needs a scope and a policy rule like any other path.",
-  true,
+  "handlers/secrets.ts",
 );
 
 // ---- 2.7 pages ---------------------------------------------------------------------------------------------------
@@ -178,11 +190,11 @@ export const RATE_HEADERS = assume(
   { limit: "X-RateLimit-Limit", remaining: "X-RateLimit-Remaining", reset: "X-RateLimit-Reset" },
 );
 
-export const RESET_MEANS_FULL = assume(
+builtIn(
   "rate-reset",
   "2.8",
   "`X-RateLimit-Reset` is the moment at which the bucket is full again.",
-  true,
+  "limits/rate-limiter.ts",
 );
 
 export const RETRY_AFTER_UNIT = assume(
@@ -192,12 +204,7 @@ export const RETRY_AFTER_UNIT = assume(
   "seconds",
 );
 
-export const BUCKET_SIZE_IS_ONE_MINUTE = assume(
-  "bucket-size",
-  "2.8",
-  "A bucket holds as many tokens as refill in one minute.",
-  true,
-);
+builtIn("bucket-size", "2.8", "A bucket holds as many tokens as refill in one minute.", "limits/rate-limiter.ts");
 
 export const UNCOUNTED_CATEGORY = assume(
   "rate-uncounted",
@@ -213,11 +220,11 @@ export const METADATA_CATEGORY = assume(
   { read: "list", write: "write" },
 );
 
-export const BATCH_DEBT = assume(
+builtIn(
   "batch-cost",
   "2.8",
   'A batch read whose paths do not fit into the "read secrets" bucket answers `429 rate_limited` and returns nothing.',
-  true,
+  "handlers/batch.ts",
 );
 
 // ---- 2.9 conditional writes --------------------------------------------------------------------------------------
@@ -229,12 +236,7 @@ export const CAS_BY_DEFAULT = assume(
   false,
 );
 
-export const PUT_ALWAYS_WRITES = assume(
-  "put-not-idempotent",
-  "2.9",
-  "Each PUT makes a version, also when nothing differs.",
-  true,
-);
+builtIn("put-not-idempotent", "2.9", "Each PUT makes a version, also when nothing differs.", "secrets/service.ts");
 
 // ---- 2.10, 2.11 errors -------------------------------------------------------------------------------------------
 
@@ -284,39 +286,39 @@ export const WRITE_ANSWER = assume(
 
 export const DEFAULT_SECRET_TYPE = assume("default-type", "3.1", "`secret_type` defaults to `kv`.", "kv");
 
-export const PUT_WITHOUT_METADATA_KEEPS = assume(
+builtIn(
   "put-metadata",
   "3.1",
   "A PUT without `metadata` keeps the stored metadata; with `metadata` it replaces them.",
-  true,
+  "secrets/service.ts",
 );
 
-export const PUT_WITHOUT_OPTIONS_KEEPS = assume(
+builtIn(
   "put-options",
   "3.1",
   "A PUT without `max_versions` or `expires_in` keeps the stored number and the stored moment of expiry.",
-  true,
+  "secrets/service.ts",
 );
 
-export const CUSTOM_METADATA_KEYS_STAY = assume(
+builtIn(
   "custom-metadata",
   "3.1",
   "Custom metadata keys of any JSON type are kept and answered as sent.",
-  true,
+  "secrets/service.ts",
 );
 
-export const DATA_IS_SOURCE_TEXT = assume(
+builtIn(
   "lossless-data",
   "3.1",
   "`data` is answered with the numbers as they were written: integers above 2^53, `1.0` and `1e2` keep their text.",
-  true,
+  "json/raw-json.ts",
 );
 
-export const PATCH_MERGES = assume(
+builtIn(
   "patch-merges",
   "3.1",
   "`PATCH /v1/secrets/{path}` merges the given metadata keys into the stored ones, `null` removes a key, and makes no version.",
-  true,
+  "secrets/service.ts",
 );
 
 export const RETENTION_MS = assume(
@@ -326,11 +328,11 @@ export const RETENTION_MS = assume(
   30 * 86_400_000,
 );
 
-export const DELETED_PATH_IS_TAKEN = assume(
+builtIn(
   "put-on-deleted",
   "3.1",
   "A PUT on a soft-deleted path still in retention answers `409 secret_exists`; a permanent delete frees the path.",
-  true,
+  "secrets/service.ts",
 );
 
 export const DELETE_ANSWER = assume("delete-answer", "3.1", "`DELETE /v1/secrets/{path}` answers 204.", 204);
@@ -342,39 +344,39 @@ export const PERMANENT_PARAMETER = assume(
   "permanent",
 );
 
-export const DELETED_READS_AS_ABSENT = assume(
+builtIn(
   "deleted-is-absent",
   "3.1",
   "Reading, patching or soft-deleting a soft-deleted secret answers `404 secret_not_found`.",
-  true,
+  "secrets/service.ts",
 );
 
-export const LIST_ENDPOINT = assume(
+builtIn(
   "list-endpoint",
   "3.1",
   "`GET /v1/secrets?prefix=&limit=&cursor=` lists without values, by path; `prefix` is a prefix of the text.",
-  "prefix",
+  "handlers/secrets.ts",
 );
 
-export const LIST_FILTERS = assume(
+builtIn(
   "list-filter",
   "3.1",
   "A listing leaves out the paths for which no policy grants `list`, without an error.",
-  true,
+  "handlers/secrets.ts",
 );
 
-export const METADATA_ENDPOINT = assume(
+builtIn(
   "metadata-endpoint",
   "3.1",
   "`GET /v1/secrets/{path}/metadata` answers the secret without `data` plus `version_count`; it needs the scope `secrets:list` and the permission `list`.",
-  "metadata",
+  "handlers/secrets.ts",
 );
 
-export const VERSIONS_ENDPOINT = assume(
+builtIn(
   "versions-endpoint",
   "3.1",
   '`GET /v1/secrets/{path}/versions` answers `{"versions": [{"version", "created_at", "created_by"}]}`, newest first.',
-  "versions",
+  "handlers/secrets.ts",
 );
 
 export const EXPIRING_ENDPOINT = assume(
@@ -391,25 +393,20 @@ export const RESERVED_WORDS = assume(
   { last: ["metadata", "versions", "rotate"], whole: ["batch", "expiring"] },
 );
 
-export const ENCODED_PATH_IS_INVALID = assume(
+builtIn(
   "encoded-path",
   "3.1",
   "Percent-encoding in a secret path is not decoded: `400 invalid_path`.",
-  true,
+  "http/router.ts",
 );
 
-export const COUNTER_AFTER_PERMANENT_DELETE = assume(
-  "version-restart",
-  "3.1",
-  "After a permanent delete the next write is version 1.",
-  1,
-);
+builtIn("version-restart", "3.1", "After a permanent delete the next write is version 1.", "secrets/service.ts");
 
-export const EXPIRED_STAYS_READABLE = assume(
+builtIn(
   "expired-readable",
   "3.1",
   "Reading and writing an expired secret keeps working; `expires_at` is information.",
-  true,
+  "secrets/service.ts",
 );
 
 export const ROTATION_POLICIES_ABSENT = assume(
@@ -430,25 +427,20 @@ export const BATCH_OPTIONS_TOP_LEVEL = assume(
 
 export const BATCH_STATUS = assume("batch-status", "3.2", "A batch answers 200 also when some paths failed.", 200);
 
-export const BATCH_TOO_MANY_CODE = assume(
-  "batch-too-many",
-  "3.2",
-  "More than 100 paths, or none, answer `422 validation_error`.",
-  "validation_error",
-);
+builtIn("batch-too-many", "3.2", "More than 100 paths, or none, answer `422 validation_error`.", "handlers/batch.ts");
 
-export const FAIL_FAST_ANSWERS_ERROR = assume(
+builtIn(
   "fail-fast",
   "3.2",
   "With `fail_fast` the answer is the error envelope of the first path that failed.",
-  true,
+  "handlers/batch.ts",
 );
 
-export const BATCH_METADATA_ENDPOINT = assume(
+builtIn(
   "batch-metadata",
   "3.2",
   '`POST /v1/secrets/batch/metadata` takes `{"paths": [...], "expand_wildcards": true}` and answers `{"secrets": {path: {"version", "secret_type", "metadata"}}, "errors": {}}`.',
-  "/v1/secrets/batch/metadata",
+  "handlers/batch.ts",
 );
 
 export const EXPANSION_MOST = assume(
@@ -458,22 +450,22 @@ export const EXPANSION_MOST = assume(
   1000,
 );
 
-export const BATCH_AUDIT = assume(
+builtIn(
   "batch-audit",
   "3.4",
   "A batch read leaves one `read` row per path, a batch metadata call one `list` row.",
-  true,
+  "handlers/batch.ts",
 );
 
 // ---- 3.4 audit ---------------------------------------------------------------------------------------------------
 
-export const AUDIT_ORDER = assume("audit-order", "3.4", "Audit rows come newest first.", "newest-first");
+builtIn("audit-order", "3.4", "Audit rows come newest first.", "store/store.ts");
 
-export const AUDIT_RELATIVE_TIME = assume(
+builtIn(
   "audit-relative-time",
   "3.4",
   "`from` and `to` also take `<n> <unit> ago` (second, minute, hour, day), as one guide sends it.",
-  true,
+  "handlers/query.ts",
 );
 
 export const AUDIT_TRAIL_SHAPE = assume(
@@ -548,4 +540,4 @@ export const DURATION_UNITS_MS = assume("durations", "5.4", "A duration is `^[1-
   d: 86_400_000,
 } as Readonly<Record<string, number>>);
 
-export const UNKNOWN_FIELDS_IGNORED = assume("unknown-fields", "2.1", "Unknown fields of a body are ignored.", true);
+builtIn("unknown-fields", "2.1", "Unknown fields of a body are ignored.", "secrets/body.ts");

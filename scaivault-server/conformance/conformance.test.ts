@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { VirtualClock, systemClock } from "../../src/time/clock.ts";
 import { assumptions } from "../assumptions.ts";
@@ -55,6 +56,11 @@ describe("the list of checks", () => {
     expect(new Set(ids).size).toBe(ids.length);
   });
 
+  it("names with each built-in assumption a file that is there", () => {
+    for (const { file } of assumptions())
+      if (file !== undefined) expect(existsSync(new URL(`../${file}`, import.meta.url))).toBe(true);
+  });
+
   it("quotes assumptions from the one file", () => {
     const known = new Map(assumptions().map(({ id, sentence }) => [id, sentence]));
     for (const check of checks.filter(({ kind }) => kind === "assumption"))
@@ -67,7 +73,10 @@ describe("a run", () => {
     const before = server.admin.paths();
     server.admin.resetCounters();
     server.admin.setLimit("audit", 50);
-    await runChecks({ client, prefix: "scratch/deeper/", extras: {} });
+    const { results } = await runChecks({ client, prefix: "scratch/deeper/", extras: {} });
+    expect(new Set(results.map(({ id }) => id))).toEqual(
+      new Set([...checks.map(({ id }) => id), ...assumptions().map(({ id }) => id)]),
+    );
     const written = server.admin.counters().paths.filter(({ actions }) => actions.includes("write"));
     expect(written.length).toBeGreaterThan(10);
     for (const { path } of written) expect(path).toMatch(/^scratch\/deeper\/conformance-/);
@@ -94,6 +103,9 @@ describe("a run", () => {
     const stranger = new Client({ url: "http://127.0.0.1:1", token: "x", clock: systemClock });
     await expect(runChecks({ client: stranger, prefix: "scratch/" })).rejects.toMatchObject({ code: "ECONNREFUSED" });
     await stranger.close();
+    const refused = new Client({ url: server.url, token: "skt_unknown", clock: systemClock });
+    await expect(runChecks({ client: refused, prefix: "scratch/" })).rejects.toThrow("token_invalid");
+    await refused.close();
   });
 
   it("skips what the token may not do", async () => {

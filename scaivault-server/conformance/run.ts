@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { assumptions } from "../assumptions.ts";
 import type { Scope } from "../auth/principal.ts";
 import { at, CannotCheck, DoesNotHold } from "./check.ts";
 import type { Check, CheckContext, Extras } from "./check.ts";
@@ -41,6 +42,7 @@ export async function runChecks(options: RunOptions): Promise<Report> {
   const folder = `${checkedPrefix(options.prefix)}conformance-${randomBytes(4).toString("hex")}`;
   const written = new Set<string>();
   const whoami = await options.client.get("/v1/auth/whoami");
+  if (whoami.status === 401) throw new Error(`the token is not accepted: ${String(at(whoami.json, "error", "code"))}`);
   const context: CheckContext = {
     client: options.client,
     extras: options.extras ?? {},
@@ -59,6 +61,12 @@ export async function runChecks(options: RunOptions): Promise<Report> {
       results.push(result);
       options.onResult?.(result);
     }
+    if (options.checks === undefined && options.signal?.aborted !== true) {
+      for (const result of withoutCheck()) {
+        results.push(result);
+        options.onResult?.(result);
+      }
+    }
   } finally {
     await cleanUp(options.client, written);
   }
@@ -69,6 +77,22 @@ export async function runChecks(options: RunOptions): Promise<Report> {
     ok:
       facts.some((result) => result.outcome === "holds") && facts.every((result) => result.outcome !== "does not hold"),
   };
+}
+
+/** The assumptions that no check looks at, so that a report leaves none out. */
+function withoutCheck(): CheckResult[] {
+  const checked = new Set(allChecks.filter((check) => check.kind === "assumption").map((check) => check.id));
+  return assumptions()
+    .filter(({ id }) => !checked.has(id))
+    .map(({ id, section, sentence }) => ({
+      id,
+      section,
+      kind: "assumption",
+      text: sentence,
+      source: undefined,
+      outcome: "not checked",
+      reason: "there is no check for it",
+    }));
 }
 
 function checkedPrefix(prefix: string): string {

@@ -1,7 +1,19 @@
 import type { Check } from "../check.ts";
+import { auditChecks } from "./audit.ts";
+import { authChecks } from "./auth.ts";
 import { batchChecks } from "./batch.ts";
+import { grammarChecks } from "./grammar.ts";
+import { lifecycleChecks } from "./lifecycle.ts";
 import { protocolChecks } from "./protocol.ts";
 import { secretChecks } from "./secrets.ts";
 
 /** All checks, in the order they run. */
-export const checks: readonly Check[] = [...protocolChecks, ...secretChecks, ...batchChecks];
+export const checks: readonly Check[] = [
+  ...protocolChecks,
+  ...authChecks,
+  ...secretChecks,
+  ...grammarChecks,
+  ...lifecycleChecks,
+  ...batchChecks,
+  ...auditChecks,
+];
