@@ -1,7 +1,8 @@
 import { SyncError } from "../../errors/index.ts";
 
 /**
- * Checks an ASM secret name: 1 to 512 of `A-Z a-z 0-9 / _ + = . @ -` (CreateSecret). A leading slash is part of the
+ * Checks an ASM secret name: 1 to 512 of `A-Z a-z 0-9 / _ + = . @ -` (CreateSecret), and `!` for secrets that other AWS
+ * services made (`rds!...`; not first, where it negates a filter). A leading slash is part of the
  * name: `/prod/x` and `prod/x` differ. Empty, `.` and `..` segments are legal in AWS but refused here, since paths are
  * compared with globs segment by segment.
  *
@@ -10,7 +11,7 @@ import { SyncError } from "../../errors/index.ts";
 export function checkName(name: string): string {
   const segments = (name.startsWith("/") ? name.slice(1) : name).split("/");
   const bad = segments.some((segment) => segment === "" || segment === "." || segment === "..");
-  if (bad || !/^[\w/+=.@-]{1,512}$/.test(name))
+  if (bad || !/^[\w/+=.@-][\w/+=.@!-]{0,511}$/.test(name))
     throw new SyncError(
       "InvalidPath",
       "a secret name has letters, digits and / _ + = . @ - and no empty, . or .. segment",

@@ -70,6 +70,9 @@ export function pathError(answer: VaultAnswer, action: string, right: string): S
     case 404:
       return make("SourceNotFound", "there is no such secret");
     case 400:
+      // Also said of a mount that is just being upgraded from v1 to v2, which is not the path's fault.
+      if (!errorText(answer).includes("path") || errorText(answer).includes("upgrading"))
+        return unusable(action, "HTTP 400");
       return make("InvalidPath", "Vault refuses the path");
     case 405:
       return make("UnsupportedMount", "the mount does not take this request");
