@@ -221,6 +221,8 @@ async function createControllerManager(
       `--controllers=${controllers.join(",")}`,
       `--service-account-private-key-file=${signingKeyFile}`,
       `--root-ca-file=${layout.caFile}`,
+      // Each controller acts with the rights that RBAC gives it; the manager's own do not suffice to delete things.
+      "--use-service-account-credentials",
       "--leader-elect=false",
       "--v=1",
     ],

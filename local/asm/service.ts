@@ -100,21 +100,37 @@ export class AsmService {
     if (entry["DeletedDate"] !== undefined && refusedWhenDeleted.has(action)) throw markedForDeletion();
     if (isWriteAction(action)) return this.#write(caller, catalogue, action, { ...body, SecretId: entry.ARN });
     if (action === "DescribeSecret") return plain(entry);
-    if (action === "GetSecretValue") return this.#value(caller, catalogue, { ...body, SecretId: entry.ARN });
+    if (action === "GetSecretValue") return this.#value(caller, catalogue, entry, body);
     const answer = await this.#moto(caller.account, caller.region, action, { ...body, SecretId: entry.ARN });
     return plain(action === "ListSecretVersionIds" ? this.#versions(catalogue, entry, answer, body) : answer);
   }
 
-  #stampVersion(catalogue: Catalogue, value: Json): Json {
-    const made = catalogue.madeAt(text(value, "VersionId") ?? "");
+  /** Labels and times as the catalogue has them. */
+  #stampVersion(catalogue: Catalogue, entry: Entry, value: Json): Json {
+    const versionId = text(value, "VersionId") ?? "";
+    const made = catalogue.madeAt(versionId);
+    const stages = stagesOf(entry)[versionId];
     const cleaned = Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null));
-    return made === undefined ? cleaned : { ...cleaned, CreatedDate: made / 1000 };
+    return {
+      ...cleaned,
+      ...(stages === undefined ? {} : { VersionStages: stages }),
+      ...(made === undefined ? {} : { CreatedDate: made / 1000 }),
+    };
   }
 
-  async #value(caller: Caller, catalogue: Catalogue, body: Json): Promise<ServiceAnswer> {
+  async #value(caller: Caller, catalogue: Catalogue, entry: Entry, body: Json): Promise<ServiceAnswer> {
+    // moto does not follow a label that was moved back; so the version is always named.
+    const stage = text(body, "VersionStage");
+    const versionId = text(body, "VersionId") ?? versionWith(entry, stage ?? "AWSCURRENT");
+    if (versionId === undefined) throw versionNotFound(body);
+    const wanted = {
+      SecretId: entry.ARN,
+      VersionId: versionId,
+      ...(stage === undefined ? {} : { VersionStage: stage }),
+    };
     try {
-      const value = await this.#moto(caller.account, caller.region, "GetSecretValue", body);
-      return { body: this.#stampVersion(catalogue, value), valueReads: 1 };
+      const value = await this.#moto(caller.account, caller.region, "GetSecretValue", wanted);
+      return { body: this.#stampVersion(catalogue, entry, value), valueReads: 1 };
     } catch (error) {
       // The secret is there, so it is the version that is missing; moto does not always say so.
       if (error instanceof AwsError && error.code === "ResourceNotFoundException") throw versionNotFound(body);
@@ -154,7 +170,7 @@ export class AsmService {
       : undefined;
     const ids = matching?.items.map((entry) => entry.ARN) ?? textList(body, "SecretIdList");
     const errors: Json[] = [];
-    const readable: { id: string; arn: string }[] = [];
+    const readable: { id: string; entry: Entry }[] = [];
     const refuse = (id: string, error: AwsError): void =>
       void errors.push({ SecretId: id, ErrorCode: error.code, Message: error.message });
     for (const id of ids) {
@@ -164,7 +180,7 @@ export class AsmService {
         refuse(id, accessDenied(caller.key, "GetSecretValue", entry ?? id));
       else if (entry === undefined) refuse(id, secretNotFound());
       else if (entry["DeletedDate"] !== undefined) refuse(id, markedForDeletion());
-      else readable.push({ id, arn: entry.ARN });
+      else readable.push({ id, entry });
     }
     const values = await this.#readMany(caller, catalogue, readable, refuse);
     return {
@@ -180,29 +196,41 @@ export class AsmService {
   async #readMany(
     caller: Caller,
     catalogue: Catalogue,
-    readable: readonly { id: string; arn: string }[],
+    readable: readonly { id: string; entry: Entry }[],
     refuse: (id: string, error: AwsError) => void,
   ): Promise<Json[]> {
     if (readable.length === 0) return [];
-    try {
-      const ids = readable.map(({ arn }) => arn);
-      const answer = await this.#moto(caller.account, caller.region, "BatchGetSecretValue", { SecretIdList: ids });
-      const values = (Array.isArray(answer["SecretValues"]) ? answer["SecretValues"] : []) as Json[];
-      if (values.length === readable.length) return values.map((value) => this.#stampVersion(catalogue, value));
-    } catch (error) {
-      if (!(error instanceof AwsError)) throw error;
-    }
-    // moto fails the whole batch for one secret without a value; AWS names that one in Errors.
+    const fetched = await this.#motoBatch(
+      caller,
+      readable.map(({ entry }) => entry.ARN),
+    );
     const values: Json[] = [];
-    for (const { id, arn } of readable) {
+    for (const { id, entry } of readable) {
+      const value = fetched.get(entry.ARN);
+      if (value !== undefined && text(value, "VersionId") === versionWith(entry, "AWSCURRENT")) {
+        values.push(this.#stampVersion(catalogue, entry, value));
+        continue;
+      }
       try {
-        values.push((await this.#value(caller, catalogue, { SecretId: arn })).body);
+        values.push((await this.#value(caller, catalogue, entry, {})).body);
       } catch (error) {
         if (!(error instanceof AwsError)) throw error;
         refuse(id, error);
       }
     }
     return values;
+  }
+
+  /** Several values at once. moto fails the whole batch for one secret without a value: then nothing is given. */
+  async #motoBatch(caller: Caller, arns: readonly string[]): Promise<Map<string, Json>> {
+    try {
+      const answer = await this.#moto(caller.account, caller.region, "BatchGetSecretValue", { SecretIdList: arns });
+      const values = (Array.isArray(answer["SecretValues"]) ? answer["SecretValues"] : []) as Json[];
+      return new Map(values.map((value) => [text(value, "ARN") ?? "", value]));
+    } catch (error) {
+      if (error instanceof AwsError) return new Map();
+      throw error;
+    }
   }
 
   /** Writes go one after another, so that the catalogue and its past are exact. */
@@ -283,6 +311,16 @@ function createdEntry(answer: Json, body: Json): Entry {
     Tags: Array.isArray(body["Tags"]) && body["Tags"].length > 0 ? body["Tags"] : undefined,
     VersionIdsToStages: versionId === undefined ? {} : { [versionId]: ["AWSCURRENT"] },
   });
+}
+
+/** Labels by version. */
+function stagesOf(entry: Entry): Readonly<Record<string, readonly string[]>> {
+  return (entry["VersionIdsToStages"] ?? {}) as Readonly<Record<string, readonly string[]>>;
+}
+
+/** The version that carries a label. */
+function versionWith(entry: Entry, stage: string): string | undefined {
+  return Object.entries(stagesOf(entry)).find(([, stages]) => stages.includes(stage))?.[0];
 }
 
 function versionNotFound(body: Json): AwsError {
