@@ -197,12 +197,7 @@ builtIn(
   "limits/rate-limiter.ts",
 );
 
-export const RETRY_AFTER_UNIT = assume(
-  "retry-after",
-  "2.8",
-  "`Retry-After` is whole seconds; `details.retry_after` repeats it.",
-  "seconds",
-);
+builtIn("retry-after", "2.8", "`Retry-After` is whole seconds; `details.retry_after` repeats it.", "http/pipeline.ts");
 
 builtIn("bucket-size", "2.8", "A bucket holds as many tokens as refill in one minute.", "limits/rate-limiter.ts");
 

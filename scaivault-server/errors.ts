@@ -25,7 +25,6 @@ export const errorStatus = {
   version_not_found: 404,
   rotation_policy_not_found: 404,
   tenant_not_found: 404,
-  identity_not_found: 404,
   secret_exists: ASSUMED_STATUS.secret_exists,
   version_conflict: ASSUMED_STATUS.version_conflict,
   rate_limited: 429,

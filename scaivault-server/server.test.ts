@@ -474,6 +474,31 @@ describe("values", () => {
   });
 });
 
+describe("the counters", () => {
+  it("tell every path that was named, refused or not, until they are reset", async () => {
+    server.admin.setLimit("write", 0);
+    await put("limited");
+    await call("GET", "/v1/secrets/private", { token: "skt_wrong" });
+    await call("POST", "/v1/secrets/batch/metadata", { body: { paths: ["none", "a/**"], expand_wildcards: true } });
+    server.admin.write("mine", { data: {} });
+    expect(server.admin.counters().paths).toEqual([
+      { path: "a/**", actions: ["list"] },
+      { path: "limited", actions: ["write"] },
+      { path: "none", actions: ["list"] },
+      { path: "private", actions: ["read"] },
+    ]);
+    expect(server.admin.counters()).toMatchObject({ total: 3, byCategory: { write: 1, read: 1, batch_metadata: 1 } });
+    expect(server.admin.requests().map(({ route, status }) => [route, status])).toEqual([
+      ["PUT /v1/secrets/{path}", 429],
+      ["GET /v1/secrets/{path}", 401],
+      ["POST /v1/secrets/batch/metadata", 200],
+    ]);
+    server.admin.resetCounters();
+    expect(server.admin.counters()).toMatchObject({ total: 0, paths: [], byRoute: {} });
+    expect(server.admin.requests()).toEqual([]);
+  });
+});
+
 describe("soft delete", () => {
   it("frees the path when the retention has run out", async () => {
     await put("a");

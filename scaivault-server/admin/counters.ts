@@ -26,7 +26,7 @@ export interface CounterSnapshot {
   /** Values answered (a batch counts each path). */
   readonly valuesRead: number;
   readonly versionsWritten: number;
-  /** Secret paths that requests named, with what they did there, by path. */
+  /** Secret paths (and globs) that requests named, refused ones too, with what they wanted there, by path. */
   readonly paths: readonly { readonly path: string; readonly actions: readonly AuditAction[] }[];
 }
 

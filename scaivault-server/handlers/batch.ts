@@ -44,6 +44,7 @@ function collect(given: readonly string[], failFast: boolean, one: (path: string
 export async function batchRead(call: Call): Promise<Answer> {
   const body = checkBody(readBody, parseObject(await call.text()));
   const options = { ...(BATCH_OPTIONS_TOP_LEVEL ? body : {}), ...body.options };
+  for (const path of body.paths) call.app.counters.touched(path, "read");
   const versions = new Map<string, number>();
   const outcome = collect(body.paths, options.fail_fast ?? false, (path) => {
     checkPath(path);
@@ -79,6 +80,7 @@ export async function batchRead(call: Call): Promise<Answer> {
 export async function batchMetadata(call: Call): Promise<Answer> {
   const body = checkBody(metadataBody, parseObject(await call.text()));
   const options = { ...(BATCH_OPTIONS_TOP_LEVEL ? body : {}), ...body.options };
+  for (const path of body.paths) call.app.counters.touched(path, "list");
   const expand = options.expand_wildcards === true;
   const literal = body.paths.filter((path) => !expand || !isGlob(path));
   const outcome = collect(literal, options.fail_fast ?? false, (path) => {

@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { App } from "../app.ts";
-import { AUDITED_DENIALS, RATE_HEADERS, REQUEST_ID, RETRY_AFTER_UNIT } from "../assumptions.ts";
+import { AUDITED_DENIALS, RATE_HEADERS, REQUEST_ID } from "../assumptions.ts";
 import { requirePartnerAdmin } from "../auth/tenancy.ts";
 import { hasScope, identityType } from "../auth/principal.ts";
 import { ApiError } from "../errors.ts";
@@ -81,6 +81,8 @@ async function pass(
   app.counters.arrived(routeName(match), route.category);
   const call = new Call({ app, route, params, query, requestId: passage.requestId, partnerWide, message });
   passage.call = call;
+  // Noted at arrival: a test that asks which paths a client named must also see requests that were refused.
+  if (route.action !== undefined && call.path !== "") app.counters.touched(call.path, route.action);
 
   if (route.token !== false) {
     call.token = await app.tokens.authenticate(bearer(call.authorization));
@@ -118,7 +120,7 @@ export function rateLimited(app: App, category: string, rate: RateState): ApiErr
   app.metrics.rateLimited(category);
   return new ApiError("rate_limited", "too many requests", {
     headers: { "Retry-After": String(rate.retryAfterSeconds) },
-    details: { retry_after: rate.retryAfterSeconds, unit: RETRY_AFTER_UNIT, category },
+    details: { retry_after: rate.retryAfterSeconds, category },
   });
 }
 
@@ -207,7 +209,6 @@ function writeAudit(app: App, message: IncomingMessage, passage: Passage): void 
   const caller = passage.call?.caller;
   if (caller === undefined) return;
   for (const row of passage.call?.rows ?? []) {
-    if (row.path !== null) app.counters.touched(row.path, row.action);
     app.store.appendAudit({
       id: `log_${randomBytes(12).toString("hex")}`,
       tenantId: caller.tenantId,
