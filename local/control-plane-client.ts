@@ -50,8 +50,12 @@ export interface ControlPlaneClient {
   apply(path: string, object: unknown, fieldManager?: string): Promise<Record<string, unknown>>;
   /** Runs kubectl as administrator or with another kubeconfig. */
   kubectl(args: readonly string[], options?: { input?: string; kubeconfig?: string }): Promise<RunResult>;
-  /** Writes a kubeconfig that uses a token. @returns its path */
-  kubeconfigFor(token: string, options?: { name?: string; namespace?: string }): string;
+  /**
+   * Writes a kubeconfig that uses a token.
+   * @param options `server`: another URL that leads to the API server, e.g. a relay's
+   * @returns its path
+   */
+  kubeconfigFor(token: string, options?: { name?: string; namespace?: string; server?: string }): string;
   /** A token of a ServiceAccount by the TokenRequest API. @param seconds at least 600 */
   serviceAccountToken(
     namespace: string,
@@ -168,10 +172,11 @@ class Client implements ControlPlaneClient {
     });
   }
 
-  kubeconfigFor(token: string, options: { name?: string; namespace?: string } = {}): string {
+  kubeconfigFor(token: string, options: { name?: string; namespace?: string; server?: string } = {}): string {
     mkdirSync(this.facts.folder, { recursive: true, mode: 0o700 });
     const file = join(this.facts.folder, `kubeconfig-${randomUUID()}`);
-    const text = kubeconfigText({ url: this.facts.url, ca: this.ca, user: { token }, ...options });
+    const { server, ...rest } = options;
+    const text = kubeconfigText({ url: server ?? this.facts.url, ca: this.ca, user: { token }, ...rest });
     writeFileSync(file, text, { mode: 0o600 });
     return file;
   }

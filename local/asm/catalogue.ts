@@ -144,7 +144,8 @@ export class Catalogue {
   /** Keeps the present state for stale lists: it is what a list shows until changes of `now` become visible. */
   remember(now: number, keepMs: number): void {
     this.#past = this.#past.filter((state) => state.until >= now - keepMs);
-    this.#past.push({ until: now, entries: this.all() });
+    // Of several changes in one moment only the state before the first can ever be shown.
+    if (this.#past.at(-1)?.until !== now) this.#past.push({ until: now, entries: this.all() });
   }
 
   /** Forgets the past, so that lists are fresh. */

@@ -1,13 +1,25 @@
 import { spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { buildBinary } from "../../../local/build.ts";
 import { startEnvironment, type EnvironmentFacts } from "../../../local/environment.ts";
 import { call } from "../../../local/http.ts";
 import { isAlive } from "../../../local/lock.ts";
 import { ensureMoto } from "../../../local/moto.ts";
 import { waitFor } from "../../../local/process.ts";
+import { silentProgress } from "../../../local/progress.ts";
+import { recipes } from "../../../local/recipes.ts";
 import { testEnvironment } from "../../support/environment.ts";
 
 describe("the environment as a whole", () => {
@@ -81,5 +93,21 @@ describe("the environment as a whole", () => {
       existsSync(join(folder, "python", name, "complete")),
     );
     expect(made).toEqual([]);
+  });
+
+  it("builds nothing from sources whose sum changed", async () => {
+    const module = join(folder, "module");
+    mkdirSync(module);
+    copyFileSync(join(recipes.etcd.module, "go.mod"), join(module, "go.mod"));
+    const sums = readFileSync(join(recipes.etcd.module, "go.sum"), "utf8");
+    const changed = sums.replace(/^(go\.etcd\.io\/etcd\/server\/v3 \S+ h1:)\S{10}/m, "$1AAAAAAAAAA");
+    expect(changed).not.toBe(sums);
+    writeFileSync(join(module, "go.sum"), changed);
+    const target = join(folder, "bin", "etcd");
+    const step = silentProgress.step("etcd");
+    await expect(buildBinary({ ...recipes.etcd, module }, target, step)).rejects.toThrow(
+      /checksum mismatch|SECURITY ERROR/,
+    );
+    expect(existsSync(target)).toBe(false);
   });
 });
