@@ -128,6 +128,12 @@ async function run(): Promise<void> {
 
 run().catch((error: unknown) => {
   const details = error instanceof ApiError ? ` ${JSON.stringify(error.details ?? {})}` : "";
-  console.error(`scaivault: ${error instanceof Error ? error.message : "failed"}${details}`);
+  const taken = (error as { code?: unknown } | null)?.code === "EADDRINUSE";
+  const message = taken
+    ? "the port is taken; name another with --port"
+    : error instanceof Error
+      ? error.message
+      : "failed";
+  console.error(`scaivault: ${message}${details}`);
   process.exitCode = 1;
 });
