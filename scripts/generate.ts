@@ -1,4 +1,4 @@
-// Writes what is made from the code: the CRDs. With --check nothing is written; drift is said and the exit code is 1.
+// Writes what is made from the code: the CRDs, and the chart's copies of them. With --check nothing is written; drift is said and the exit code is 1.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

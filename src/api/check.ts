@@ -138,7 +138,7 @@ function checkMembers(
 }
 
 function checkItems(walk: Walk, schema: z.ZodArray, items: readonly unknown[], old: unknown, path: SchemaPath): void {
-  const { minimum, maximum } = schema._zod.bag as { minimum?: number; maximum?: number };
+  const { minimum, maximum } = lengthBounds(schema);
   if (minimum !== undefined && items.length < minimum)
     walk.problems.push({ code: "Length", path, message: `write at least ${minimum} item${minimum === 1 ? "" : "s"}` });
   if (maximum !== undefined && items.length > maximum)
@@ -164,6 +164,16 @@ function checkItems(walk: Walk, schema: z.ZodArray, items: readonly unknown[], o
     if (key !== undefined) seen.add(key);
     visit(walk, schema.def.element, item, unique ? oldByKey.get(key) : undefined, here);
   });
+}
+
+function lengthBounds(schema: z.ZodArray): { readonly minimum?: number; readonly maximum?: number } {
+  const bounds: { minimum?: number; maximum?: number } = {};
+  for (const { _zod } of schema.def.checks ?? []) {
+    const def = _zod.def as { readonly check: string; readonly minimum?: number; readonly maximum?: number };
+    if (def.check === "min_length" && def.minimum !== undefined) bounds.minimum = def.minimum;
+    if (def.check === "max_length" && def.maximum !== undefined) bounds.maximum = def.maximum;
+  }
+  return bounds;
 }
 
 function scalarCode(schema: z.core.$ZodType, value: unknown): SchemaProblemCode {
@@ -192,7 +202,9 @@ function scalarMessage(schema: z.core.$ZodType, value: unknown): string {
 function describe(schema: z.core.$ZodType): string {
   const text = z.globalRegistry.get(unwrap(schema))?.description ?? "write it";
   const end = text.indexOf(". ");
-  return end === -1 ? text.replace(/\.$/, "") : text.slice(0, end);
+  const sentence = end === -1 ? text.replace(/\.$/, "") : text.slice(0, end);
+  // `Where copies are kept` goes on in lower case, `ScaiVault path` and `AWS region` do not.
+  return /^[A-Z][a-z]*\b/.test(sentence) ? sentence.charAt(0).toLowerCase() + sentence.slice(1) : sentence;
 }
 
 function alternatives(names: readonly string[]): string {

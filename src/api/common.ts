@@ -3,9 +3,13 @@ import { dnsLabelRule, dnsSubdomainRule, durationRules, secretKeyRule } from "./
 import { MAX_PROBLEMS } from "./names.ts";
 import { described, type Rule } from "./rules.ts";
 
-/** A bounded text. Bounds are in characters; the API server refuses longer ones. */
+/**
+ * A bounded text that is not empty. Bounds are in characters. Where a rule refuses the empty text already, the schema
+ * does not, so that people get one line and not two.
+ */
 export function text(description: string, max: number, rules: readonly Rule[] = []): z.ZodString {
-  return described(z.string().min(1).max(max), description, rules);
+  const refused = rules.some((rule) => !rule.transition && !rule.test("", undefined));
+  return described(refused ? z.string().max(max) : z.string().min(1).max(max), description, rules);
 }
 
 /** A text of the operator's own status: bounded, may be empty. */

@@ -59,10 +59,14 @@ export const secretKeyRule = matches(
 export const sourcePathRules: readonly Rule[] = [
   rule<string>({
     id: "path-segments",
-    cel: '!self.contains("//") && !self.endsWith("/") && !("/" + self + "/").contains("/./") && !("/" + self + "/").contains("/../")',
+    cel: 'self != "" && !self.contains("//") && !self.endsWith("/") && !("/" + self + "/").contains("/./") && !("/" + self + "/").contains("/../")',
     message: "write a path without empty, `.` or `..` segments and without `/` at the end, such as prod/billing/stripe",
     test: (self) =>
-      !self.includes("//") && !self.endsWith("/") && !`/${self}/`.includes("/./") && !`/${self}/`.includes("/../"),
+      self !== "" &&
+      !self.includes("//") &&
+      !self.endsWith("/") &&
+      !`/${self}/`.includes("/./") &&
+      !`/${self}/`.includes("/../"),
   }),
   matchesNot(
     "path-characters",

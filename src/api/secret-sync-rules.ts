@@ -14,6 +14,9 @@ interface LooseSpec {
 }
 
 const has = (object: object, key: string): boolean => (object as Record<string, unknown>)[key] !== undefined;
+/** With both or neither, only the rule about that speaks. */
+const isOnly = (spec: LooseSpec, member: "path" | "subtree"): boolean =>
+  has(spec.source ?? {}, member) && has(spec.source ?? {}, "path") !== has(spec.source ?? {}, "subtree");
 const isTree = (path: unknown): boolean => typeof path === "string" && path.endsWith("/**");
 
 export const sourceRules: readonly Rule[] = [
@@ -71,37 +74,37 @@ export const secretNameRule = rule<object>({
 export const pairingRules: readonly Rule[] = [
   rule<LooseSpec>({
     id: "tree-to-tree",
-    cel: "!has(self.source.subtree) || !has(self.targets.scaivault) || self.targets.scaivault.path.endsWith('/**')",
+    cel: "!has(self.source.subtree) || has(self.source.path) || !has(self.targets.scaivault) || self.targets.scaivault.path.endsWith('/**')",
     message: "source is a subtree, so this path ends in `/**` too, such as environments/production/billing/**",
     at: ["targets", "scaivault", "path"],
     test: (self) =>
-      !has(self.source ?? {}, "subtree") ||
+      !isOnly(self, "subtree") ||
       typeof self.targets?.scaivault?.path !== "string" ||
       isTree(self.targets.scaivault.path),
   }),
   rule<LooseSpec>({
     id: "one-to-one",
-    cel: "!has(self.source.path) || !has(self.targets.scaivault) || !self.targets.scaivault.path.endsWith('/**')",
+    cel: "!has(self.source.path) || has(self.source.subtree) || !has(self.targets.scaivault) || !self.targets.scaivault.path.endsWith('/**')",
     message:
       "source is one secret (path), so write one path without `/**`, such as environments/production/billing/stripe",
     at: ["targets", "scaivault", "path"],
-    test: (self) => !has(self.source ?? {}, "path") || !isTree(self.targets?.scaivault?.path),
+    test: (self) => !isOnly(self, "path") || !isTree(self.targets?.scaivault?.path),
   }),
   rule<LooseSpec>({
     id: "subtree-without-name",
-    cel: "!has(self.source.subtree) || !has(self.targets.kubernetesSecret) || !has(self.targets.kubernetesSecret.name)",
+    cel: "!has(self.source.subtree) || has(self.source.path) || !has(self.targets.kubernetesSecret) || !has(self.targets.kubernetesSecret.name)",
     message: "source is a subtree: write `nameTemplate: billing-{path}` instead of name",
     reason: "FieldValueForbidden",
     at: ["targets", "kubernetesSecret", "name"],
-    test: (self) => !has(self.source ?? {}, "subtree") || !has(self.targets?.kubernetesSecret ?? {}, "name"),
+    test: (self) => !isOnly(self, "subtree") || !has(self.targets?.kubernetesSecret ?? {}, "name"),
   }),
   rule<LooseSpec>({
     id: "path-without-template",
-    cel: "!has(self.source.path) || !has(self.targets.kubernetesSecret) || !has(self.targets.kubernetesSecret.nameTemplate)",
+    cel: "!has(self.source.path) || has(self.source.subtree) || !has(self.targets.kubernetesSecret) || !has(self.targets.kubernetesSecret.nameTemplate)",
     message: "source is one secret (path): write `name: stripe` instead of nameTemplate",
     reason: "FieldValueForbidden",
     at: ["targets", "kubernetesSecret", "nameTemplate"],
-    test: (self) => !has(self.source ?? {}, "path") || !has(self.targets?.kubernetesSecret ?? {}, "nameTemplate"),
+    test: (self) => !isOnly(self, "path") || !has(self.targets?.kubernetesSecret ?? {}, "nameTemplate"),
   }),
 ];
 
