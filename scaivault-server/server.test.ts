@@ -238,6 +238,8 @@ describe("token exchange", () => {
       signJwt(key, claims({ exp: undefined })),
       signJwt(key, claims({ nbf: clock.now() / 1000 + 600 })),
       unsigned,
+      // A right signature under the name of another algorithm.
+      signJwt({ ...key, algorithm: "ES256" }, claims()),
       "no.jwt.here",
       "nothing",
     ];
