@@ -1,16 +1,19 @@
-export { canonicalJSON, JSONError, type JSONProblem, type JSONSlice, parseJSON, valueText } from "./json.ts";
+export { canonicalJSON, fieldOf, JSONError, type JSONProblem, type JSONSlice, parseJSON, valueText } from "./json.ts";
 export type { Authority, Mark, MarkReading } from "./mark.ts";
 export {
-  canonicalData,
-  fieldValue,
-  fromScaiVaultData,
+  notRepresentable,
   payloadFromBinary,
   payloadFromObjectText,
   payloadFromText,
   type PayloadForm,
-  type ScaiVaultData,
-  scaivaultTypes,
   type SecretPayload,
-  toScaiVaultData,
+  sliceBytes,
 } from "./payload.ts";
+export {
+  canonicalData,
+  fromScaiVaultData,
+  type ScaiVaultData,
+  scaiVaultCodec,
+  toScaiVaultData,
+} from "./scaivault-data.ts";
 export { SecretValue } from "./secret-value.ts";

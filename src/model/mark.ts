@@ -29,6 +29,4 @@ export interface Mark {
  * - `Valid`: the proof fits this target and these fields.
  */
 export type MarkReading =
-  | { readonly state: "None" }
-  | { readonly state: "Unverified" }
-  | { readonly state: "Valid"; readonly mark: Mark };
+  { readonly state: "None" } | { readonly state: "Unverified" } | { readonly state: "Valid"; readonly mark: Mark };

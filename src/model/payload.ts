@@ -1,5 +1,5 @@
 import { SyncError } from "../errors/index.ts";
-import { canonicalJSON, JSONError, type JSONProblem, type JSONSlice, parseJSON, valueText } from "./json.ts";
+import { JSONError, type JSONProblem, type JSONSlice, parseJSON, valueText } from "./json.ts";
 import { SecretValue } from "./secret-value.ts";
 
 /**
@@ -7,8 +7,9 @@ import { SecretValue } from "./secret-value.ts";
  *
  * - `Object`: a JSON object (ASM SecretString, Vault data). `raw` is its JSON text as the store sent it; numbers keep
  *   their source text.
- * - `Text`: any other text (ASM SecretString that is no JSON object, array, number, boolean or null). `raw` is the text.
- * - `JSON`: a JSON array, number, boolean or null, that ScaiVault carries as `{"value": <json>}`. `raw` is the JSON text.
+ * - `Text`: any other text (ASM SecretString that is no JSON object or array). `raw` is the text.
+ * - `JSON`: a JSON array or number and the like, that ScaiVault carries as `{"value": <json>}`. `raw` is the JSON text,
+ *   in the one spelling that a server which parses and prints it again does not change.
  * - `Binary`: bytes (ASM SecretBinary). `raw` is the bytes.
  */
 export type PayloadForm = "Object" | "Text" | "JSON" | "Binary";
@@ -25,147 +26,90 @@ export interface SecretPayload {
   readonly keys: ReadonlyMap<string, SecretValue>;
 }
 
-const problemText: Readonly<Record<JSONProblem, string>> = {
-  NotJSON: "the secret is not valid JSON",
-  DuplicateKey: "the secret is a JSON object with a key twice",
-  TooDeep: "the secret is nested deeper than 64 levels",
-  TooManyKeys: "the secret has more than 1000 keys in one object",
+/** Name of the only key of a secret that is no JSON object. */
+export const VALUE_KEY = "value";
+
+const explained: Readonly<Record<JSONProblem, string>> = {
+  NotJSON: "the secret is no JSON object",
+  DuplicateKey: "the secret's JSON has one key twice",
+  TooDeep: "the secret's JSON is nested more than 64 levels deep",
+  TooManyKeys: "the secret's JSON has more than 1000 keys in one object",
 };
 
-function refused(problem: JSONProblem): SyncError {
-  return new SyncError("NotRepresentable", problemText[problem], { code: problem });
+/** The error of a JSON text that cannot be carried; code and offset only, never the text. */
+export function notRepresentable(error: unknown): SyncError {
+  if (error instanceof SyncError) return error;
+  if (!(error instanceof JSONError)) return new SyncError("NotRepresentable", "the secret cannot be carried as it is");
+  const where = error.offset === undefined ? "" : ` (at offset ${error.offset})`;
+  return new SyncError("NotRepresentable", explained[error.problem] + where, { code: error.problem });
 }
 
-function tryParse(text: string): JSONSlice | undefined {
-  try {
-    return parseJSON(text);
-  } catch (error) {
-    if (error instanceof JSONError && error.problem === "NotJSON") return undefined;
-    throw error instanceof JSONError ? refused(error.problem) : error;
-  }
+/** The value that stands for the bytes of a member; lone surrogates have no bytes. */
+export function sliceBytes(slice: JSONSlice): SecretValue {
+  const text = valueText(slice);
+  if (!text.isWellFormed()) throw lone();
+  return SecretValue.fromText(text);
 }
 
-function single(form: PayloadForm, raw: SecretValue): SecretPayload {
-  return { form, raw, keys: new Map([["value", raw]]) };
+function lone(): SyncError {
+  return new SyncError("NotRepresentable", "the secret has half of a surrogate pair, which has no UTF-8 bytes");
 }
 
-/** Text with a half surrogate has no UTF-8 form. */
-function assertWellFormed(text: string): void {
-  if (!text.isWellFormed()) throw new SyncError("NotRepresentable", "the secret holds text that has no UTF-8 form");
-}
-
-function objectPayload(raw: string, parsed: JSONSlice): SecretPayload {
-  const keys = new Map<string, SecretValue>();
-  for (const [key, value] of parsed.members) {
-    const text = valueText(value);
-    assertWellFormed(key);
-    assertWellFormed(text);
-    keys.set(key, SecretValue.fromText(text));
-  }
-  return { form: "Object", raw: SecretValue.fromText(raw), keys };
+function single(form: "Text" | "JSON" | "Binary", raw: SecretValue): SecretPayload {
+  return { form, raw, keys: new Map([[VALUE_KEY, raw]]) };
 }
 
 /**
- * A secret that a store holds as text, such as ASM's SecretString. A JSON text that ScaiVault could not give back
- * character by character (white space around a number, a JSON string with its quotes) stays `Text`.
- * @throws SyncError NotRepresentable: a JSON object with a duplicate key, too deep, too many keys; a half surrogate
+ * The payload of a JSON object in its source text (Vault data).
+ * @throws SyncError NotRepresentable when it is no object, or has duplicate keys, too many keys or too much depth
+ */
+export function payloadFromObjectText(json: string): SecretPayload {
+  if (!json.isWellFormed()) throw lone();
+  try {
+    const root = parseJSON(json);
+    if (root.kind !== "object") throw new JSONError("NotJSON");
+    const keys = new Map<string, SecretValue>();
+    for (const [key, member] of root.members) {
+      if (!key.isWellFormed()) throw lone();
+      keys.set(key, sliceBytes(member));
+    }
+    return { form: "Object", raw: SecretValue.fromText(json), keys };
+  } catch (error) {
+    throw notRepresentable(error);
+  }
+}
+
+/**
+ * The payload of a text (ASM SecretString). A JSON object becomes `Object`. Another JSON value becomes `JSON` only when
+ * its text survives being parsed and printed, so that `007`, `1e5`, `[1, 2]` and numbers above 2^53 stay `Text`, byte by
+ * byte; so does a JSON string, whose quotes may be part of the secret.
+ * @throws SyncError NotRepresentable for an object with duplicate keys, too many keys or too much depth
  */
 export function payloadFromText(text: string): SecretPayload {
-  assertWellFormed(text);
-  const parsed = tryParse(text);
-  if (parsed?.kind === "object") return objectPayload(text, parsed);
-  const plain = parsed === undefined || parsed.kind === "string" || parsed.text !== text;
-  return single(plain ? "Text" : "JSON", SecretValue.fromText(text));
+  if (!text.isWellFormed()) throw lone();
+  if (text.trimStart().startsWith("{")) {
+    try {
+      return payloadFromObjectText(text);
+    } catch (error) {
+      // Something that merely begins like an object is a text; a broken object is refused, since it would change form.
+      if (!(error instanceof SyncError) || error.code !== "NotJSON") throw error;
+    }
+  } else if (survivesPrinting(text)) return single("JSON", SecretValue.fromText(text));
+  return single("Text", SecretValue.fromText(text));
 }
 
-/**
- * A secret that a store holds as a JSON object, such as Vault's data, by its source text.
- * @throws SyncError NotRepresentable
- */
-export function payloadFromObjectText(text: string): SecretPayload {
-  const parsed = tryParse(text);
-  if (parsed?.kind !== "object") throw refused("NotJSON");
-  return objectPayload(text, parsed);
-}
-
-/** A secret that a store holds as bytes, such as ASM's SecretBinary. Takes the buffer over. */
+/** @param bytes taken over */
 export function payloadFromBinary(bytes: Uint8Array): SecretPayload {
   return single("Binary", SecretValue.fromBytes(bytes));
 }
 
-/** `secret_type` of an object, and of everything that is wrapped into one key. */
-export const scaivaultTypes = { object: "json", wrapped: "kv" } as const;
-
-/** What ScaiVault is sent: the text of `data`, and the `secret_type` that says how to read it back. */
-export interface ScaiVaultData {
-  readonly dataText: SecretValue;
-  readonly secretType: string;
-}
-
-/**
- * A secret as ScaiVault carries it. Objects go as they are; text, JSON and bytes are wrapped into one key. The type
- * tells a wrapped text from an object that happens to look like one.
- */
-export function toScaiVaultData(payload: SecretPayload): ScaiVaultData {
-  switch (payload.form) {
-    case "Object":
-      return { dataText: payload.raw, secretType: scaivaultTypes.object };
-    case "Text":
-      return wrapped(`{"value":${JSON.stringify(payload.raw.text() ?? "")}}`);
-    case "JSON":
-      return wrapped(`{"value":${payload.raw.text() ?? "null"}}`);
-    case "Binary":
-      return wrapped(`{"value_base64":"${payload.raw.bytes().toString("base64")}"}`);
-    default:
-      return payload.form satisfies never;
+/** True for a JSON array, number, `true`, `false` or `null` that prints exactly as it is written. */
+export function survivesPrinting(text: string): boolean {
+  if (!/^[-0-9[tfn]/.test(text)) return false;
+  try {
+    const root = parseJSON(text);
+    return root.kind !== "string" && root.kind !== "object" && JSON.stringify(JSON.parse(text)) === text;
+  } catch {
+    return false;
   }
-}
-
-const wrapped = (text: string): ScaiVaultData => ({
-  dataText: SecretValue.fromText(text),
-  secretType: scaivaultTypes.wrapped,
-});
-
-/**
- * The reverse of {@link toScaiVaultData}, byte by byte.
- * @throws SyncError NotRepresentable
- */
-export function fromScaiVaultData(dataText: SecretValue, secretType: string): SecretPayload {
-  const text = dataText.text();
-  const parsed = text === undefined ? undefined : tryParse(text);
-  if (text === undefined || parsed?.kind !== "object") throw refused("NotJSON");
-  if (secretType !== scaivaultTypes.wrapped || parsed.members.size !== 1) return objectPayload(text, parsed);
-  const value = parsed.members.get("value");
-  const base64 = parsed.members.get("value_base64");
-  if (value?.kind === "string") {
-    const inner = valueText(value);
-    assertWellFormed(inner);
-    return single("Text", SecretValue.fromText(inner));
-  }
-  if (value !== undefined && value.kind !== "object") return single("JSON", SecretValue.fromText(value.text));
-  if (base64?.kind === "string") {
-    const bytes = Buffer.from(valueText(base64), "base64");
-    if (bytes.toString("base64") === valueText(base64)) return single("Binary", SecretValue.fromBytes(bytes));
-  }
-  return objectPayload(text, parsed);
-}
-
-/** One text for equal `data`, however it is laid out. @throws SyncError NotRepresentable */
-export function canonicalData(dataText: SecretValue): SecretValue {
-  const parsed = tryParse(dataText.text() ?? "");
-  if (parsed === undefined) throw refused("NotJSON");
-  return SecretValue.fromText(canonicalJSON(parsed));
-}
-
-/** The value at a field path such as `["db", "password"]`, as bytes; undefined when there is none. */
-export function fieldValue(payload: SecretPayload, path: readonly string[]): SecretValue | undefined {
-  if (payload.form !== "Object") return undefined;
-  const [first] = path;
-  if (first !== undefined && path.length === 1) return payload.keys.get(first);
-  let at: JSONSlice | undefined = tryParse(payload.raw.text() ?? "");
-  for (const name of path) at = at?.kind === "object" ? at.members.get(name) : undefined;
-  if (at === undefined) return undefined;
-  const text = valueText(at);
-  assertWellFormed(text);
-  return SecretValue.fromText(text);
 }

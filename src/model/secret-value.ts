@@ -16,7 +16,9 @@ export class SecretValue {
 
   /** Takes the buffer over: the caller must not use it afterwards. */
   static fromBytes(bytes: Uint8Array): SecretValue {
-    return new SecretValue(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    return new SecretValue(
+      Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
+    );
   }
 
   /** The UTF-8 bytes of a text. */
