@@ -16,13 +16,17 @@ const keepAliveMs = 60_000;
 const connectTimeoutMs = 10_000;
 /** Second net below the call's own time-out, which also covers waiting and retries. */
 const headersTimeoutMs = 30_000;
-const callConnections = 16;
 
 /**
  * HTTP/1.1 on purpose: over HTTP/2 all streams share one connection, and one dead peer (measured: a stopped server, no reset)
  * holds all of them until a headers time-out; here it costs one socket, and dropping the call closes it.
  */
-export function buildAgents(config: ClusterConfig, tls: TlsMaterial, tlsGeneration: number): Agents {
+export function buildAgents(
+  config: ClusterConfig,
+  tls: TlsMaterial,
+  tlsGeneration: number,
+  callConnections: number,
+): Agents {
   const tlsOptions = {
     ...tls,
     ...(config.skipTlsVerify === true ? { rejectUnauthorized: false } : {}),

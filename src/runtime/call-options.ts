@@ -12,6 +12,8 @@ export interface CallOptions {
   readonly userAgent?: string | undefined;
   /** Does not wait behind other calls. */
   readonly urgent?: boolean | undefined;
+  /** Called directly before each attempt is sent; throwing ends the call. For writes: `leadership.assertHeld`. */
+  readonly guard?: (() => void) | undefined;
 }
 
 export interface ListOptions extends CallOptions {

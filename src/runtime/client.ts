@@ -338,11 +338,12 @@ interface RawList<T> {
   readonly items?: T[];
 }
 
-function callPart(options: CallOptions): Pick<KubeRequest, "signal" | "timeoutMs" | "userAgent" | "urgent"> {
+function callPart(options: CallOptions): Pick<KubeRequest, "signal" | "timeoutMs" | "userAgent" | "urgent" | "guard"> {
   return {
     signal: options.signal,
     timeoutMs: options.timeoutMs,
     urgent: options.urgent,
+    guard: options.guard,
     ...(options.userAgent === undefined ? {} : { userAgent: options.userAgent }),
   };
 }

@@ -61,7 +61,7 @@ async function started(options: Partial<ReflectorOptions<Thing>> = {}) {
 const code = (): (string | number)[] => problems.map((problem) => problem.code);
 
 describe("Reflector", () => {
-  it("lists in pages from the server's cache, then watches from there with bookmarks", async () => {
+  it("lists the newest in pages, then watches from there with bookmarks", async () => {
     for (let i = 0; i < 5; i++) api.put(`t${i}`, "red");
     const { store, reflector, log } = await started({ pageSize: 2, labelSelector: "a=b" });
     expect(store.size).toBe(5);
@@ -69,7 +69,7 @@ describe("Reflector", () => {
     expect(
       api.lists.map((q) => [q.get("limit"), q.get("resourceVersion"), q.get("continue"), q.get("labelSelector")]),
     ).toEqual([
-      ["2", "0", null, "a=b"],
+      ["2", null, null, "a=b"],
       ["2", null, "2@105", "a=b"],
       ["2", null, "4@105", "a=b"],
     ]);
@@ -117,31 +117,29 @@ describe("Reflector", () => {
     expect(problems).toEqual([]);
   });
 
-  it.each(["as an answer", "as an event"])(
-    "lists the newest anew after 410 %s and reports what vanished",
-    async (how) => {
-      const { log } = await started();
-      api.put("a", "red");
-      await until("a", () => log.length === 1);
-      api.things.delete("a");
-      api.version = 200;
-      if (how === "as an answer") {
-        api.compactedTo = 200;
-        server.cut();
-      } else {
-        const status = { kind: "Status", code: 410, reason: "Expired", message: "canary-7f3a" };
-        api.raw(JSON.stringify({ type: "ERROR", object: status }) + "\n");
-      }
-      for (let i = 0; i < 20 && log.length < 2; i++) {
-        await clock.advance(500);
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      await until("the deletion", () => log.length === 2);
-      expect(log[1]).toBe("delete a uid-a");
-      expect(api.lists[1]?.get("resourceVersion")).toBeNull();
-      expect(code()).toContain("410");
-    },
-  );
+  it.each(["as an answer", "as an event"])("lists anew after 410 %s and reports what vanished", async (how) => {
+    const { log } = await started();
+    api.put("a", "red");
+    await until("a", () => log.length === 1);
+    api.things.delete("a");
+    api.version = 200;
+    if (how === "as an answer") {
+      api.compactedTo = 200;
+      server.cut();
+    } else {
+      const status = { kind: "Status", code: 410, reason: "Expired", message: "canary-7f3a" };
+      api.raw(JSON.stringify({ type: "ERROR", object: status }) + "\n");
+    }
+    for (let i = 0; i < 20 && log.length < 2; i++) {
+      await clock.advance(500);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    await until("the deletion", () => log.length === 2);
+    expect(log[1]).toBe("delete a uid-a");
+    expect(api.lists).toHaveLength(2);
+    expect(api.lists[1]?.get("resourceVersion")).toBeNull();
+    expect(code()).toContain("410");
+  });
 
   it("lists anew when versions go backwards (storage restored from a backup)", async () => {
     const { store, log } = await started();
@@ -363,7 +361,7 @@ describe("Reflector", () => {
     expect(problems).toEqual([]);
   });
 
-  it("lists again after a while as a safety net, never older than it knows", async () => {
+  it("lists again after a while as a safety net", async () => {
     const { store } = await started({ relistMs: 100_000, silenceMs: 50_000 });
     api.put("a", "red");
     await until("a", () => store.size === 1);
@@ -374,8 +372,7 @@ describe("Reflector", () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
     }
     await until("the deletion", () => store.size === 0);
-    expect(api.lists[1]?.get("resourceVersion")).toBe("101");
-    expect(api.lists[1]?.get("resourceVersionMatch")).toBe("NotOlderThan");
+    expect(api.lists).toHaveLength(2);
   });
 
   it("takes a burst in order", async () => {

@@ -66,6 +66,14 @@ describe("Store", () => {
     expect(seen).toEqual(["a", "b"]);
   });
 
+  it("replaces one namespace and leaves the others", () => {
+    const { store } = build();
+    store.upsert(thing("a", "red"));
+    store.upsert({ ...thing("b", "red"), metadata: { namespace: "other", name: "b", uid: "b" } });
+    store.replace([thing("c", "red")], "ns");
+    expect(store.keys()).toEqual(["other/b", "ns/c"]);
+  });
+
   it("goes on when a handler throws", () => {
     const { store, log, errors } = build();
     store.subscribe({

@@ -215,6 +215,33 @@ describe("KubeTransport", () => {
     await Promise.all(hanging);
   });
 
+  it("asks the guard before each attempt and sends nothing once it throws", async () => {
+    server.respond = (_request, response) =>
+      refuse(response, 429, "TooManyRequests", { headers: { "retry-after": "1" } });
+    let held = true;
+    const guard = (): void => {
+      if (!held) throw new RangeError("not the leader");
+    };
+    const call = failure(build().request({ ...get, guard }));
+    await until("the first try", () => seen.length === 1);
+    await until("waiting", () => clock.pending >= 2);
+    held = false;
+    await clock.advance(1000);
+    expect(await call).toBeInstanceOf(RangeError);
+    expect(await failure(build().request({ ...get, guard }))).toBeInstanceOf(RangeError);
+    expect(server.requests).toHaveLength(1);
+  });
+
+  it("is not disturbed by an observer that throws", async () => {
+    server.respond = (_request, response) => answer(response, 200, { ok: true });
+    const transport = build({
+      onRequest: () => {
+        throw new Error("broken");
+      },
+    });
+    expect(await transport.request(get)).toEqual({ ok: true });
+  });
+
   it("sorts a server that is not there", async () => {
     const { port } = server;
     await server.close();

@@ -33,6 +33,11 @@ export interface KubeRequest {
   readonly idempotent?: boolean;
   /** Does not wait behind other calls (leader election). */
   readonly urgent?: boolean | undefined;
+  /**
+   * Called directly before each attempt is sent, after all waiting; what it throws ends the call and is passed on. Give it
+   * `leadership.assertHeld`: after a pause of the process a waiting write could otherwise go out before its signal aborts.
+   */
+  readonly guard?: (() => void) | undefined;
 }
 
 /** One attempt, for metrics: `code` is the HTTP code or the kind of the failure. */
@@ -48,7 +53,7 @@ export interface TransportOptions {
   /** Guards real sockets: give it the system clock, also where the rest runs on a virtual one. */
   readonly clock: Clock;
   readonly userAgent: string;
-  /** Calls at once, others wait. Default 32. */
+  /** Calls at once and connections for them; others wait. Default 16. */
   readonly maxConcurrent?: number;
   /** Default time-out of a call in ms. Default 30 s. */
   readonly timeoutMs?: number;
@@ -75,6 +80,7 @@ export class KubeTransport {
   readonly #clock: Clock;
   readonly #credentials: Credentials;
   readonly #limit: ConcurrencyLimit;
+  readonly #maxConcurrent: number;
   readonly #random: () => number;
   #agents: Agents | undefined;
   #closed = false;
@@ -87,7 +93,8 @@ export class KubeTransport {
     this.#options = options;
     this.#clock = options.clock;
     this.#credentials = new Credentials(options.config, options.clock);
-    this.#limit = new ConcurrencyLimit(options.maxConcurrent ?? 32);
+    this.#maxConcurrent = options.maxConcurrent ?? 16;
+    this.#limit = new ConcurrencyLimit(this.#maxConcurrent);
     this.#random = options.random ?? Math.random;
   }
 
@@ -164,6 +171,8 @@ export class KubeTransport {
   ): Promise<T> {
     let refreshed = false;
     for (let attempt = 1; ; attempt++) {
+      await this.#credentials.current();
+      request.guard?.();
       try {
         return await this.#once(request, signal, use);
       } catch (error) {
@@ -229,7 +238,15 @@ export class KubeTransport {
       throw failure;
     } finally {
       const { verb, resource } = request;
-      this.#options.onRequest?.({ verb, resource, code, ms: this.#clock.monotonic() - started });
+      this.#observe({ verb, resource, code, ms: this.#clock.monotonic() - started });
+    }
+  }
+
+  #observe(observation: RequestObservation): void {
+    try {
+      this.#options.onRequest?.(observation);
+    } catch {
+      // A broken observer must not turn an answer into a failure.
     }
   }
 
@@ -248,7 +265,7 @@ export class KubeTransport {
     const generation = this.#credentials.tlsGeneration;
     if (this.#agents === undefined || this.#agents.tlsGeneration !== generation) {
       if (this.#agents !== undefined) retireAgents(this.#agents);
-      this.#agents = buildAgents(this.#options.config, tls, generation);
+      this.#agents = buildAgents(this.#options.config, tls, generation, this.#maxConcurrent);
     }
     return this.#agents;
   }
