@@ -1,3 +1,4 @@
+export { Observations, type Reachability } from "./observations.ts";
 export {
   type Demand,
   isStoreWide,

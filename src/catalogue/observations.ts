@@ -1,0 +1,125 @@
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { SecretTarget, TargetObservation } from "../ports/index.ts";
+import type { Clock } from "../time/clock.ts";
+
+interface Known {
+  readonly observation: TargetObservation;
+  readonly asOfMs: number;
+}
+
+/** Whether a shared target store answers. */
+export type Reachability =
+  | { readonly state: "Unknown" }
+  | { readonly state: "Reachable" }
+  | { readonly state: "Failing"; readonly sinceMs: number; readonly error: SyncError };
+
+const RETRY_MS = 10_000;
+const unknown = (error: SyncError): TargetObservation => ({
+  presence: "Unknown",
+  version: "",
+  mark: { state: "None" },
+  content: "Unknown",
+  metadataAsDeclared: true,
+  fence: "",
+  failure: error,
+});
+
+/**
+ * What a shared target store (ScaiVault) last said of each target, so that a poll asks for all of them in a few batch
+ * calls and reconciles ask for none. After a failure that concerns the whole store it is asked at most every ten
+ * seconds; until then everything is `Unknown` with that failure.
+ */
+export class Observations<Ref> {
+  readonly #target: SecretTarget<Ref>;
+  readonly #clock: Clock;
+  readonly #known = new Map<string, Known>();
+  readonly #onReachability: (now: Reachability) => void;
+  #reachability: Reachability = { state: "Unknown" };
+  #nextAttemptMs = 0;
+
+  constructor(options: {
+    target: SecretTarget<Ref>;
+    clock: Clock;
+    /** Told when the store begins or ceases to answer. */
+    onReachability: (now: Reachability) => void;
+  }) {
+    this.#target = options.target;
+    this.#clock = options.clock;
+    this.#onReachability = options.onReachability;
+  }
+
+  get reachability(): Reachability {
+    return this.#reachability;
+  }
+
+  /** The observation, asked for only when what is known is older than `notBeforeMs`. */
+  async get(ref: Ref, notBeforeMs: number, signal: AbortSignal): Promise<TargetObservation> {
+    const known = this.#known.get(this.#target.key(ref));
+    if (known !== undefined && known.asOfMs >= notBeforeMs) return known.observation;
+    const found = await this.refresh([ref], signal);
+    return found.get(this.#target.key(ref)) ?? unknown(new SyncError("Unexpected", "the target gave no answer"));
+  }
+
+  /** Asks for many at once. */
+  async refresh(refs: readonly Ref[], signal: AbortSignal): Promise<ReadonlyMap<string, TargetObservation>> {
+    const now = this.#clock.now();
+    if (this.#reachability.state === "Failing" && now < this.#nextAttemptMs) {
+      const { error } = this.#reachability;
+      return new Map(refs.map((ref) => [this.#target.key(ref), unknown(error)]));
+    }
+    if (this.#reachability.state === "Failing") this.#nextAttemptMs = now + RETRY_MS;
+    let found: ReadonlyMap<string, TargetObservation>;
+    try {
+      found = await this.#target.observe(refs, signal);
+    } catch (error) {
+      const failed = toSyncError(error, "observe");
+      found = new Map(refs.map((ref) => [this.#target.key(ref), unknown(failed)]));
+    }
+    this.#judge([...found.values()]);
+    for (const [key, observation] of found) {
+      if (observation.presence === "Unknown") this.#known.delete(key);
+      else this.#known.set(key, { observation, asOfMs: now });
+    }
+    return found;
+  }
+
+  /** What a target looks like right after our own write; undefined after a removal. */
+  set(ref: Ref, observation: TargetObservation | undefined): void {
+    const key = this.#target.key(ref);
+    if (observation === undefined) this.#known.delete(key);
+    else this.#known.set(key, { observation, asOfMs: this.#clock.now() });
+  }
+
+  /** Forgets one target, so that it is asked for anew. */
+  forget(ref: Ref): void {
+    this.#known.delete(this.#target.key(ref));
+  }
+
+  /** Forgets all but the given keys. */
+  retain(keys: ReadonlySet<string>): void {
+    for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key);
+  }
+
+  /** A call of somebody else failed for a reason that concerns the whole store. */
+  noteFailure(error: SyncError): void {
+    if (!["ScaiVaultUnavailable"].includes(error.reason)) return;
+    const now = this.#clock.now();
+    const before = this.#reachability.state;
+    const sinceMs = this.#reachability.state === "Failing" ? this.#reachability.sinceMs : now;
+    this.#reachability = { state: "Failing", sinceMs, error };
+    this.#nextAttemptMs = now + Math.max(RETRY_MS, error.retryAfterMs ?? 0);
+    if (before !== "Failing") this.#onReachability(this.#reachability);
+  }
+
+  #judge(observations: readonly TargetObservation[]): void {
+    const answered = observations.some((observation) => observation.presence !== "Unknown");
+    const failure = observations.find((observation) => observation.failure !== undefined)?.failure;
+    if (!answered && failure !== undefined) {
+      this.noteFailure(failure);
+      return;
+    }
+    if (!answered || this.#reachability.state === "Reachable") return;
+    this.#reachability = { state: "Reachable" };
+    this.#onReachability(this.#reachability);
+  }
+}

@@ -1,0 +1,135 @@
+import { StorePoller, type Demand, type PolledEvent } from "../catalogue/index.ts";
+import type { SyncError } from "../errors/index.ts";
+import type { SecretSource } from "../ports/index.ts";
+import type { Clock } from "../time/clock.ts";
+
+/** A backend that passed all checks: which store identity it is, and how to make its source. */
+export interface ResolvedBackend {
+  /** Key of R20: equal keys share one source, one login and one poll. Not for people: it holds keyed hashes. */
+  readonly identityKey: string;
+  /** What people see as `status.identity`. */
+  readonly identity: string;
+  create(): SecretSource;
+}
+
+/** What other controllers may know of a backend. */
+export type BackendState =
+  | { readonly state: "Usable"; readonly store: StoreHandle }
+  | { readonly state: "Refused"; readonly error: SyncError }
+  /** Its first reconcile has not ended. */
+  | { readonly state: "Pending" };
+
+/** One store identity: a source and its poller, shared by all backends that resolve to the same identity. */
+export interface StoreHandle {
+  readonly identityKey: string;
+  readonly identity: string;
+  readonly source: SecretSource;
+  readonly poller: StorePoller;
+  /** Keys of the backends that share it. */
+  readonly backends: ReadonlySet<string>;
+}
+
+interface Entry extends StoreHandle {
+  readonly backends: Set<string>;
+}
+
+/** What happens around the stores; the controllers supply it. */
+export interface RegistryHooks {
+  demand(backends: ReadonlySet<string>): Demand;
+  known(backends: ReadonlySet<string>): ReadonlyMap<string, string>;
+  onPolled(store: StoreHandle, event: PolledEvent): void | Promise<void>;
+  onState(store: StoreHandle, what: "failing" | "recovered" | "stale"): void;
+}
+
+/** Keeps one source and one poller per store identity, and knows which backend uses which. */
+export class BackendRegistry {
+  readonly #clock: Clock;
+  readonly #hooks: RegistryHooks;
+  readonly #stores = new Map<string, Entry>();
+  readonly #byBackend = new Map<string, BackendState>();
+
+  constructor(options: { clock: Clock; hooks: RegistryHooks }) {
+    this.#clock = options.clock;
+    this.#hooks = options.hooks;
+  }
+
+  /** `Pending` for a backend that was never reconciled. */
+  get(backendKey: string): BackendState {
+    return this.#byBackend.get(backendKey) ?? { state: "Pending" };
+  }
+
+  stores(): Iterable<StoreHandle> {
+    return this.#stores.values();
+  }
+
+  /**
+   * Takes the outcome of a backend's checks in. A changed identity makes a new base: facts and beliefs of the old one
+   * are gone with its poller.
+   * @returns true when anything changed for those who depend on the backend
+   */
+  async set(backendKey: string, outcome: ResolvedBackend | SyncError): Promise<boolean> {
+    const before = this.get(backendKey);
+    if (outcome instanceof Error) {
+      await this.#leave(backendKey);
+      this.#byBackend.set(backendKey, { state: "Refused", error: outcome });
+      return before.state !== "Refused" || before.error.reason !== outcome.reason;
+    }
+    if (before.state === "Usable" && before.store.identityKey === outcome.identityKey) return false;
+    await this.#leave(backendKey);
+    const entry = this.#stores.get(outcome.identityKey) ?? this.#open(outcome);
+    entry.backends.add(backendKey);
+    this.#byBackend.set(backendKey, { state: "Usable", store: entry });
+    entry.poller.pollNow({ fresh: false });
+    return true;
+  }
+
+  /** The backend is gone. */
+  async remove(backendKey: string): Promise<void> {
+    await this.#leave(backendKey);
+    this.#byBackend.delete(backendKey);
+  }
+
+  async close(): Promise<void> {
+    const entries = [...this.#stores.values()];
+    this.#stores.clear();
+    this.#byBackend.clear();
+    await Promise.allSettled(entries.map((entry) => this.#end(entry)));
+  }
+
+  #open(resolved: ResolvedBackend): Entry {
+    const backends = new Set<string>();
+    const source = resolved.create();
+    const entry: Entry = {
+      identityKey: resolved.identityKey,
+      identity: resolved.identity,
+      source,
+      backends,
+      poller: new StorePoller({
+        key: resolved.identityKey,
+        source,
+        clock: this.#clock,
+        demand: () => this.#hooks.demand(backends),
+        known: () => this.#hooks.known(backends),
+        onPolled: (event) => this.#hooks.onPolled(entry, event),
+        onState: (what) => this.#hooks.onState(entry, what),
+      }),
+    };
+    this.#stores.set(resolved.identityKey, entry);
+    return entry;
+  }
+
+  async #leave(backendKey: string): Promise<void> {
+    const state = this.#byBackend.get(backendKey);
+    if (state?.state !== "Usable") return;
+    const entry = this.#stores.get(state.store.identityKey);
+    entry?.backends.delete(backendKey);
+    if (entry === undefined || entry.backends.size > 0) return;
+    this.#stores.delete(entry.identityKey);
+    await this.#end(entry);
+  }
+
+  async #end(entry: Entry): Promise<void> {
+    await entry.poller.stop();
+    await entry.source.close();
+  }
+}

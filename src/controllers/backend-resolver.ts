@@ -1,0 +1,78 @@
+import type { FederationBackend } from "../api/index.ts";
+import { SyncError } from "../errors/index.ts";
+import type { ResolvedBackend } from "./backend-registry.ts";
+import type { Credential, CredentialReader } from "./credentials.ts";
+
+/** What a source is made from. The composition root supplies the maker, so that no SDK type is known here. */
+export interface SourceInput {
+  readonly backend: FederationBackend;
+  /** `operator`: the operator's own identity, after the right to it was checked. */
+  readonly credential: Credential | "operator";
+  /** PEM text of the backend's own CA. */
+  readonly ca: string | undefined;
+  /** Hosts that the configuration lists for the backend's namespace. */
+  readonly endpoints: readonly string[];
+}
+
+/** @throws SyncError EndpointNotAllowed, CredentialInvalid, InvalidSpec */
+export type SourceMaker = (input: SourceInput) => ResolvedBackend;
+
+/** Rights of a namespace that matter for a backend; answered from the operator's configuration. */
+export interface BackendRights {
+  /** Undefined when objects in this namespace are served; else why not. */
+  refusal(namespace: string): SyncError | undefined;
+  ambientIdentity(namespace: string): boolean;
+  endpoints(namespace: string): readonly string[];
+}
+
+/** Goes through what a backend needs, in order; the first thing that is missing is the answer. */
+export class BackendResolver {
+  readonly #credentials: CredentialReader;
+  readonly #rights: BackendRights;
+  readonly #make: SourceMaker;
+
+  constructor(options: { credentials: CredentialReader; rights: BackendRights; make: SourceMaker }) {
+    this.#credentials = options.credentials;
+    this.#rights = options.rights;
+    this.#make = options.make;
+  }
+
+  /** @throws SyncError what is missing: a right, a credential, a certificate */
+  async resolve(backend: FederationBackend, signal: AbortSignal): Promise<ResolvedBackend> {
+    const namespace = backend.metadata.namespace;
+    const refusal = this.#rights.refusal(namespace);
+    if (refusal !== undefined) throw refusal;
+    if (backend.spec.suspend === true) throw new SyncError("BackendSuspended", "spec.suspend is true");
+    const credential = await this.#credential(backend, signal);
+    const caRef = backend.spec.hashicorpVault?.caRef;
+    const ca = caRef === undefined ? undefined : await this.#credentials.certificate(caRef, namespace, signal);
+    return this.#make({ backend, credential, ca, endpoints: this.#rights.endpoints(namespace) });
+  }
+
+  async #credential(backend: FederationBackend, signal: AbortSignal): Promise<Credential | "operator"> {
+    const namespace = backend.metadata.namespace;
+    const name = credentialName(backend);
+    if (name !== undefined) return this.#credentials.secret(namespace, name, signal);
+    if (this.#rights.ambientIdentity(namespace)) return "operator";
+    throw new SyncError(
+      "NotGranted",
+      `namespace ${namespace} may not use the operator's own identity (tenancy.ambientIdentity); set auth.secretRef`,
+    );
+  }
+}
+
+/** Name of the Secret that a backend logs in with; undefined for the operator's own identity. */
+export function credentialName(backend: FederationBackend): string | undefined {
+  const { awsSecretsManager, hashicorpVault } = backend.spec;
+  return (
+    awsSecretsManager?.auth.secretRef?.name ??
+    hashicorpVault?.auth.appRole?.secretRef.name ??
+    hashicorpVault?.auth.token?.secretRef.name
+  );
+}
+
+/** Names of all Secrets whose change concerns the backend. */
+export function credentialSecrets(backend: FederationBackend): string[] {
+  const ca = backend.spec.hashicorpVault?.caRef;
+  return [credentialName(backend), ca?.kind === "Secret" ? ca.name : undefined].filter((name) => name !== undefined);
+}

@@ -1,0 +1,188 @@
+import { fingerprintMatches, type KeyRing, planPair } from "../decide/index.ts";
+import type { Brakes, ContentFacts, Incumbent, PairPlan, Policies, SourceState, TargetInput } from "../decide/types.ts";
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { SecretPayload } from "../model/index.ts";
+import type { RenderedContent, SourceRead, TargetObservation } from "../ports/index.ts";
+import type { BoundTarget } from "./bound-target.ts";
+
+/** One target as it goes into an evaluation: the target itself and what metadata and rights say of it. */
+export interface EvaluatedTarget {
+  readonly target: BoundTarget;
+  readonly observation: TargetObservation;
+  /** Why the observation is `Unknown`. */
+  readonly observeError?: SyncError;
+  readonly incumbent: Incumbent;
+  readonly otherOwner?: string;
+  readonly rights: TargetInput["rights"];
+  readonly claimedBy?: string;
+  readonly reverts: number;
+}
+
+/** One source secret with its targets, before planning. */
+export interface PairContext {
+  readonly path: string;
+  readonly owner: string;
+  readonly sourceID: string;
+  readonly policies: Policies;
+  readonly source: SourceState;
+  readonly targets: readonly EvaluatedTarget[];
+  readonly brakes: Brakes;
+  readonly ring: KeyRing;
+  /** Reads the wanted version of the source. */
+  readSource(signal: AbortSignal): Promise<SourceRead>;
+  /** Whether a plan with these actions carries a valid approval. */
+  approved(plan: PairPlan): boolean;
+}
+
+/** Values that were read while planning; the executor writes from these. */
+export interface PairValues {
+  source?: SourceRead;
+  readonly rendered: Map<BoundTarget, RenderedContent>;
+  readonly held: Map<BoundTarget, RenderedContent>;
+}
+
+/** The plan of one pair, and the errors that kept it from being better. */
+export interface PairResult {
+  readonly context: PairContext;
+  readonly plan: PairPlan;
+  readonly values: PairValues;
+  /** Reading the source's value failed. */
+  readonly sourceError?: SyncError;
+}
+
+const MAX_ROUNDS = 4;
+
+/**
+ * Plans one pair: first from metadata alone; when the planner asks for values they are read, compared by keyed
+ * fingerprint or byte by byte, and it is asked again. Reads nothing that the planner did not ask for.
+ */
+export async function evaluatePair(context: PairContext, signal: AbortSignal): Promise<PairResult> {
+  const values: PairValues = { rendered: new Map(), held: new Map() };
+  const unrenderable = new Map<BoundTarget, SyncError>();
+  let source = context.source;
+  let sourceError: SyncError | undefined;
+  for (let round = 0; ; round += 1) {
+    const inputs = context.targets.map((target) => targetInput(context, target, values, unrenderable));
+    const input = {
+      path: context.path,
+      owner: context.owner,
+      sourceID: context.sourceID,
+      policies: context.policies,
+      source,
+      targets: inputs,
+      brakes: context.brakes,
+    };
+    let plan = planPair({ ...input, approved: false });
+    if (plan.held.length > 0 && context.approved(plan)) plan = planPair({ ...input, approved: true });
+    if (plan.needs.length === 0 || round >= MAX_ROUNDS) {
+      return { context, plan, values, ...(sourceError === undefined ? {} : { sourceError }) };
+    }
+    for (const need of plan.needs) {
+      try {
+        if (need.kind === "SourceValue") await fetchSource(context, values, unrenderable, signal);
+        else await fetchTarget(context, need.target, values, unrenderable, signal);
+      } catch (error) {
+        const failed = toSyncError(error, `read ${context.path}`);
+        sourceError = failed;
+        source = { state: "Unknown", reason: failed.reason, message: failed.message };
+      }
+    }
+  }
+}
+
+/** The content that the target should have, given who the authority is. */
+function wantedPayload(context: PairContext, target: BoundTarget, values: PairValues): SecretPayload | undefined {
+  if (context.policies.authority === "ScaiVault" && target.kind === "KubernetesSecret") {
+    const vault = context.targets.find((other) => other.target.kind === "ScaiVault");
+    return vault === undefined ? undefined : values.held.get(vault.target)?.payload;
+  }
+  return values.source?.payload;
+}
+
+async function fetchSource(
+  context: PairContext,
+  values: PairValues,
+  unrenderable: Map<BoundTarget, SyncError>,
+  signal: AbortSignal,
+): Promise<void> {
+  values.source ??= await context.readSource(signal);
+  renderAll(context, values, unrenderable);
+}
+
+async function fetchTarget(
+  context: PairContext,
+  kind: BoundTarget["kind"],
+  values: PairValues,
+  unrenderable: Map<BoundTarget, SyncError>,
+  signal: AbortSignal,
+): Promise<void> {
+  const wanted = context.targets.find((candidate) => candidate.target.kind === kind);
+  if (wanted === undefined || values.held.has(wanted.target)) return;
+  const content = await wanted.target.read(signal);
+  if (content !== undefined) values.held.set(wanted.target, content);
+  renderAll(context, values, unrenderable);
+}
+
+function renderAll(context: PairContext, values: PairValues, unrenderable: Map<BoundTarget, SyncError>): void {
+  for (const { target } of context.targets) {
+    const payload = wantedPayload(context, target, values);
+    if (payload === undefined || values.rendered.has(target)) continue;
+    try {
+      values.rendered.set(target, target.render(payload));
+    } catch (error) {
+      unrenderable.set(target, toSyncError(error, `render ${target.ref}`));
+    }
+  }
+}
+
+function targetInput(
+  context: PairContext,
+  evaluated: EvaluatedTarget,
+  values: PairValues,
+  unrenderable: ReadonlyMap<BoundTarget, SyncError>,
+): TargetInput {
+  const { target, observation } = evaluated;
+  const failure = unrenderable.get(target);
+  return {
+    kind: target.kind,
+    ref: target.ref,
+    observation,
+    incumbent: evaluated.incumbent,
+    ...(evaluated.otherOwner === undefined ? {} : { otherOwner: evaluated.otherOwner }),
+    rights: evaluated.rights,
+    shape: target.shape,
+    ...(evaluated.claimedBy === undefined ? {} : { claimedBy: evaluated.claimedBy }),
+    reverts: evaluated.reverts,
+    content: contentFacts(context.ring, target, observation, values),
+    ...(failure === undefined ? {} : { unrenderable: { reason: failure.reason, message: failure.message } }),
+  };
+}
+
+function contentFacts(
+  ring: KeyRing,
+  target: BoundTarget,
+  observation: TargetObservation,
+  values: PairValues,
+): ContentFacts {
+  const wanted = values.rendered.get(target);
+  const held = values.held.get(target);
+  const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
+  const matches = (content: RenderedContent) =>
+    mark !== undefined && fingerprintMatches(ring, target.targetID, content, mark.fingerprint);
+  return {
+    ...(wanted !== undefined && mark !== undefined ? { sourceEqualsMark: matches(wanted) } : {}),
+    ...(held !== undefined && mark !== undefined ? { targetEqualsMark: matches(held) } : {}),
+    ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: sameContent(wanted, held) } : {}),
+  };
+}
+
+/** Byte equality of all keys and of the type, in time that does not depend on the bytes. */
+export function sameContent(a: RenderedContent, b: RenderedContent): boolean {
+  if (a.type !== b.type || a.keys.size !== b.keys.size) return false;
+  let equal = true;
+  for (const [key, value] of a.keys) {
+    const other = b.keys.get(key);
+    if (other === undefined || !value.equals(other)) equal = false;
+  }
+  return equal;
+}

@@ -1,0 +1,137 @@
+import { fingerprint, policyField } from "../decide/index.ts";
+import type { Action, TargetOutcome } from "../decide/types.ts";
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { Mark } from "../model/index.ts";
+import type { TargetObservation, WriteResult } from "../ports/index.ts";
+import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
+
+/** What the executor needs around it; it decides nothing. */
+export interface ExecuteDeps {
+  /** Throws when this replica may no longer write. Asked before each write. */
+  assertHeld(): void;
+  /** Told after each write that succeeded, with what the target now looks like; undefined after a removal. */
+  written(target: EvaluatedTarget, action: Action, now: TargetObservation | undefined): void;
+}
+
+/** What came of the actions of one pair. */
+export interface ExecutedPair {
+  readonly outcomes: readonly TargetOutcome[];
+  readonly done: readonly Action[];
+  readonly errors: readonly SyncError[];
+}
+
+/**
+ * Carries out the actions of one pair, one after the other. A failure of one target does not keep the other from being
+ * written; the failed one's outcome says why.
+ */
+export async function executePair(result: PairResult, deps: ExecuteDeps, signal: AbortSignal): Promise<ExecutedPair> {
+  const outcomes = new Map(result.plan.outcomes.map((outcome) => [outcome.kind, outcome]));
+  const done: Action[] = [];
+  const errors: SyncError[] = [];
+  for (const action of result.plan.actions) {
+    const target = result.context.targets.find((candidate) => candidate.target.kind === action.target);
+    if (target === undefined) continue;
+    deps.assertHeld();
+    try {
+      deps.written(target, action, await perform(action, target, result, signal));
+      done.push(action);
+      outcomes.set(action.target, settled(action, target));
+    } catch (error) {
+      const failed = toSyncError(error, `${action.kind} ${action.ref}`);
+      errors.push(failed);
+      outcomes.set(action.target, {
+        kind: action.target,
+        ref: action.ref,
+        state: failed.kind === "waiting" ? "Held" : "Failed",
+        reason: failed.reason,
+        message: failed.message,
+      });
+    }
+  }
+  return { outcomes: [...outcomes.values()], done, errors };
+}
+
+function settled(action: Action, target: EvaluatedTarget): TargetOutcome {
+  const gone = action.kind === "Delete" || action.kind === "Release";
+  return {
+    kind: action.target,
+    ref: target.target.ref,
+    state: gone ? "Retained" : "InSync",
+    reason: gone ? "SourceGoneRetained" : "InSync",
+    message: "",
+  };
+}
+
+async function perform(
+  action: Action,
+  { target, observation }: EvaluatedTarget,
+  result: PairResult,
+  signal: AbortSignal,
+): Promise<TargetObservation | undefined> {
+  switch (action.kind) {
+    case "Create":
+    case "Update":
+    case "Restore":
+    case "Adopt": {
+      const content = result.values.rendered.get(target);
+      if (content === undefined) throw new SyncError("Unexpected", "an action came without its content");
+      const mark = markOf(action, result, { target, observation });
+      const written =
+        action.kind === "Adopt"
+          ? await target.adopt(content, mark, observation, signal)
+          : await target.write(content, mark, observation, signal);
+      return after(observation, mark, written);
+    }
+    case "Mark": {
+      const mark = markOf(action, result, { target, observation });
+      return after(observation, mark, await target.mark(mark, observation, signal));
+    }
+    case "Release":
+      await target.release(observation, signal);
+      return undefined;
+    case "Delete":
+      await target.remove(observation, signal);
+      return undefined;
+    default:
+      return action.kind satisfies never;
+  }
+}
+
+/** The mark that must stand on the target after the action. */
+function markOf(
+  action: Action,
+  { context, values }: PairResult,
+  { target, observation }: Pick<EvaluatedTarget, "target" | "observation">,
+): Mark {
+  const before = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
+  const content = values.rendered.get(target);
+  const fromVault = action.from === "ScaiVault";
+  const version = content === undefined ? before?.version : fromVault ? action.fromVersion : (values.source?.version ?? action.fromVersion);
+  const print = content === undefined ? before?.fingerprint : fingerprint(context.ring, target.targetID, content);
+  if (version === undefined || print === undefined) throw new SyncError("Unexpected", "a mark came without its content");
+  return {
+    owner: context.owner,
+    source: context.sourceID,
+    version,
+    // The target knows its own version and fills it in.
+    targetVersion: before?.targetVersion ?? "-",
+    authority: context.policies.authority,
+    policy: policyField(context.policies.deletionPolicy, context.policies.cleanupPolicy, target.shape),
+    fingerprint: print,
+  };
+}
+
+/** The target as it is right after a write, so that nothing has to be asked again. */
+function after(before: TargetObservation, mark: Mark, written: WriteResult): TargetObservation {
+  return {
+    ...before,
+    presence: "Present",
+    version: written.version,
+    mark: { state: "Valid", mark: { ...mark, targetVersion: written.version === "" ? "-" : written.version } },
+    content: "AsMarked",
+    metadataAsDeclared: true,
+    otherWriter: undefined,
+    controllerOwner: undefined,
+    fence: written.fence,
+  };
+}

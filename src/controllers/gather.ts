@@ -1,0 +1,243 @@
+import { resolveVersion } from "../catalogue/index.ts";
+import { claimedBy, incumbentOf, opaqueID, renderScaiVault, renderSecret, shapeDigest, vaultSourceIDOf } from "../decide/index.ts";
+import type { SourceState, TargetInput } from "../decide/types.ts";
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { TargetObservation } from "../ports/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
+import { bindTarget, type BoundTarget } from "./bound-target.ts";
+import { indexes } from "./caches.ts";
+import type { EvaluatedTarget } from "./evaluate.ts";
+import type { Pair, Subject } from "./subject.ts";
+import { viewSync } from "./views.ts";
+import { type Lane, scaivaultAddress, scaivaultShape, secretShape, type World } from "./world.ts";
+
+/** How often we wrote back over others, by target, within ten minutes and for one source version. */
+export interface RevertCounter {
+  count(targetID: string, version: string): number;
+}
+
+/** What the poll knows of the pair's source, as the planner takes it. */
+export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undefined {
+  const poller = subject.store?.poller;
+  if (poller === undefined) return undefined;
+  const failure = poller.failure(pair.ref.path);
+  if (failure !== undefined) return { state: "Unknown", reason: failure.reason, message: failure.message };
+  const known = poller.fact(pair.ref.path);
+  if (known === undefined) {
+    if (poller.state.state !== "Failing") return undefined;
+    const { error } = poller.state;
+    return { state: "Unknown", reason: error.reason, message: error.message };
+  }
+  if (known.fact.state === "Gone") return { state: "Gone", how: known.fact.how, believed: known.believedGone };
+  const resolved = resolveVersion(known.fact, pair.ref);
+  if (!resolved.found) {
+    const what = pair.ref.version === undefined ? `stage ${pair.ref.stage ?? ""}` : `version ${pair.ref.version}`;
+    return { state: "Unknown", reason: "VersionNotFound", message: `${pair.ref.path} has no ${what}` };
+  }
+  return { state: "Present", version: resolved.version, older: resolved.older, numbered: resolved.numbered };
+}
+
+/** Binds and observes the targets of a pair. `notBeforeMs`: how old an answer of ScaiVault may be. */
+export async function gatherTargets(
+  world: World,
+  subject: Subject,
+  pair: Pair,
+  options: { notBeforeMs: number; lane: Lane; reverts: RevertCounter },
+  signal: AbortSignal,
+): Promise<EvaluatedTarget[]> {
+  const bound = [scaivaultTarget(world, subject, pair, options), secretTarget(world, subject, pair)];
+  const present = bound.filter((target) => target !== undefined);
+  return Promise.all(present.map((target) => evaluated(world, subject, pair, target, options.reverts, signal)));
+}
+
+function scaivaultTarget(
+  world: World,
+  subject: Subject,
+  pair: Pair,
+  options: { notBeforeMs: number; lane: Lane },
+): BoundTarget | undefined {
+  const { scaivault } = world;
+  const spec = subject.sync.spec.targets.scaivault;
+  const path = pair.scaivaultPath;
+  if (spec === undefined || path === undefined) return undefined;
+  if (scaivault === undefined) return unconfigured(path);
+  const fact = subject.store?.poller.fact(pair.ref.path)?.fact;
+  const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+  const address = scaivaultAddress(spec, path, subject.sync, tags, options.lane);
+  const at = {
+    kind: "ScaiVault" as const,
+    ref: path,
+    targetID: scaivaultTargetID(scaivault.id, path),
+    shape: shapeDigest(scaivaultShape(spec)),
+    address,
+    render: renderScaiVault,
+  };
+  return bindTarget(scaivault.target, at, (ref, signal) => scaivault.observations.get(ref, options.notBeforeMs, signal));
+}
+
+/** Identity of a ScaiVault path in marks and fingerprints. Frozen with the mark format. */
+export function scaivaultTargetID(installation: string, path: string): string {
+  return `scaivault:${installation}:${path}`;
+}
+
+/** Identity of a Secret in marks and fingerprints. Frozen with the mark format. */
+export function secretTargetID(cluster: string, namespace: string, name: string): string {
+  return `kubernetes:${cluster}/${namespace}/${name}`;
+}
+
+/** Without a ScaiVault connection the target says so and everything else goes on. */
+function unconfigured(path: string): BoundTarget {
+  const error = new SyncError("ScaiVaultUnavailable", "the operator has no ScaiVault connection (scaivault in its configuration)");
+  const refuse = () => Promise.reject(error);
+  const observation: TargetObservation = {
+    presence: "Unknown",
+    version: "",
+    mark: { state: "None" },
+    content: "Unknown",
+    metadataAsDeclared: true,
+    fence: "",
+    failure: error,
+  };
+  return {
+    kind: "ScaiVault",
+    ref: path,
+    targetID: scaivaultTargetID("none", path),
+    shape: "",
+    render: renderScaiVault,
+    observe: () => Promise.resolve(observation),
+    read: refuse,
+    write: refuse,
+    mark: refuse,
+    adopt: refuse,
+    release: refuse,
+    remove: refuse,
+  };
+}
+
+function secretTarget(world: World, subject: Subject, pair: Pair): BoundTarget | undefined {
+  const spec = subject.sync.spec.targets.kubernetesSecret;
+  const name = pair.secretName;
+  if (spec === undefined || name === undefined) return undefined;
+  const { namespace } = subject.sync.metadata;
+  const keys = spec.data === undefined ? undefined : new Set(spec.data.map(({ key }) => key));
+  const at = {
+    kind: "KubernetesSecret" as const,
+    ref: name,
+    targetID: secretTargetID(world.cluster, namespace, name),
+    shape: shapeDigest(secretShape(spec)),
+    address: { namespace, name, keys, object: subject.key },
+    render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload, spec),
+  };
+  return bindTarget(world.secrets, at, async (ref, signal) => {
+    const found = await world.secrets.observe([ref], signal);
+    const observation = found.get(world.secrets.key(ref));
+    if (observation === undefined) throw new SyncError("Unexpected", `Secret ${name} gave no answer`);
+    return observation;
+  });
+}
+
+async function evaluated(
+  world: World,
+  subject: Subject,
+  pair: Pair,
+  target: BoundTarget,
+  reverts: RevertCounter,
+  signal: AbortSignal,
+): Promise<EvaluatedTarget> {
+  const observation = await observe(target, signal);
+  const owner = selfOf(world, subject);
+  const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) => stillClaims(world, other, target));
+  const winner = winningClaim(world, subject, target, incumbent);
+  const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
+  return {
+    target,
+    observation,
+    incumbent,
+    ...(otherOwner === undefined ? {} : { otherOwner }),
+    rights: rightsOf(world, subject, pair, target),
+    ...(winner === undefined ? {} : { claimedBy: winner }),
+    reverts: reverts.count(target.targetID, mark?.version ?? ""),
+    ...(target.kind === "ScaiVault" ? { sourceID: vaultSourceIDOf(world.ring, target.ref) } : {}),
+  };
+}
+
+async function observe(target: BoundTarget, signal: AbortSignal): Promise<TargetObservation> {
+  try {
+    return await target.observe(signal);
+  } catch (error) {
+    return {
+      presence: "Unknown",
+      version: "",
+      mark: { state: "None" },
+      content: "Unknown",
+      metadataAsDeclared: true,
+      fence: "",
+      failure: toSyncError(error, `look at ${target.ref}`),
+    };
+  }
+}
+
+/** This object as marks name it. */
+export function selfOf(world: World, subject: Subject) {
+  const { namespace, name } = subject.sync.metadata;
+  return { cluster: world.cluster, namespace, kind: "SecretSync", name };
+}
+
+/** Whether the object that a mark names exists and still declares this target. */
+function stillClaims(world: World, owner: { namespace: string; name: string }, target: BoundTarget): boolean {
+  const object = world.caches.syncs.get(`${owner.namespace}/${owner.name}`);
+  if (object === undefined || object.metadata.deletionTimestamp !== undefined) return false;
+  const view = viewSync(object);
+  // What cannot be read is not to be taken from.
+  return !view.ok || declares(object, target);
+}
+
+function declares(object: KubeObject, target: BoundTarget): boolean {
+  const view = viewSync(object);
+  if (!view.ok) return false;
+  const { scaivault, kubernetesSecret } = view.object.spec.targets;
+  if (target.kind === "ScaiVault") {
+    if (scaivault === undefined) return false;
+    return scaivault.path.endsWith("/**")
+      ? target.ref.startsWith(scaivault.path.slice(0, -"**".length))
+      : scaivault.path === target.ref;
+  }
+  if (kubernetesSecret === undefined) return false;
+  if (view.object.spec.source.subtree !== undefined) return true;
+  return (kubernetesSecret.name ?? object.metadata.name) === target.ref;
+}
+
+/** The other living object that goes before this one for the same target; undefined when this one may have it. */
+function winningClaim(world: World, subject: Subject, target: BoundTarget, incumbent: string): string | undefined {
+  if (incumbent === "Self") return undefined;
+  const { namespace } = subject.sync.metadata;
+  const values = target.kind === "ScaiVault" ? prefixesOf(target.ref) : [`${namespace}/${target.ref}`];
+  const index = target.kind === "ScaiVault" ? indexes.scaivaultTarget : indexes.secretTarget;
+  const others = values
+    .flatMap((value) => world.caches.syncs.byIndex(index, value))
+    .filter((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}` !== subject.key)
+    .filter((object) => object.metadata.deletionTimestamp === undefined);
+  if (others.length === 0) return undefined;
+  const claim = (meta: { namespace?: string; name: string; creationTimestamp?: string | undefined }) => ({
+    key: `${meta.namespace ?? ""}/${meta.name}`,
+    createdAt: meta.creationTimestamp ?? "",
+  });
+  const winner = claimedBy(claim(subject.sync.metadata), others.map((object) => claim(object.metadata as { name: string })));
+  if (winner === undefined) return undefined;
+  return winner.startsWith(`${namespace}/`) ? winner.slice(namespace.length + 1) : opaqueID(world.ring, winner);
+}
+
+/** `a/b/c` itself and the subtrees that it lies in, as the index names them. */
+function prefixesOf(path: string): string[] {
+  const segments = path.split("/");
+  return [path, ...segments.slice(0, -1).map((_, at) => `${segments.slice(0, at + 1).join("/")}/`)];
+}
+
+function rightsOf(world: World, subject: Subject, _pair: Pair, target: BoundTarget): TargetInput["rights"] {
+  if (target.kind === "KubernetesSecret") return { read: true, write: true, delete: true };
+  const { namespace } = subject.sync.metadata;
+  const write = world.rights.scaivault(namespace, target.ref, "write").ok;
+  const read = write || world.rights.scaivault(namespace, target.ref, "read").ok;
+  return { read, write, delete: write };
+}
+

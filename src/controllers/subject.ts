@@ -1,0 +1,161 @@
+import { type EffectiveSync, effectiveSync, type FederationBackend, type SecretSync, sourceSelector } from "../api/index.ts";
+import { checkScaiVaultPath, mapSubtree, ownerOf, secretNameOf, sourceIDOf, sourcePath } from "../decide/index.ts";
+import { SyncError, toSyncError } from "../errors/index.ts";
+import type { SourceRef } from "../ports/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
+import type { StoreHandle } from "./backend-registry.ts";
+import { indexes } from "./caches.ts";
+import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
+import type { World } from "./world.ts";
+
+/** One source secret of an object, with the names that its targets have. */
+export interface Pair {
+  readonly ref: SourceRef;
+  readonly scaivaultPath: string | undefined;
+  readonly secretName: string | undefined;
+}
+
+/** A SecretSync with everything that has to be known before its targets are looked at. */
+export interface Subject {
+  readonly key: string;
+  readonly sync: SecretSync;
+  readonly effective: EffectiveSync;
+  readonly owner: string;
+  readonly backend: FederationBackend | undefined;
+  readonly store: StoreHandle | undefined;
+  /** Why nothing can be done for the whole object. */
+  readonly refusal: SyncError | undefined;
+  /** The normalised source path, or the subtree's prefix without the trailing stars. */
+  readonly location: { readonly kind: "path" | "subtree"; readonly path: string } | undefined;
+}
+
+/** Where a backend's secrets live, as one text; a changed one is a new base. */
+export function backendLocation(backend: FederationBackend): string {
+  const { awsSecretsManager, hashicorpVault } = backend.spec;
+  return awsSecretsManager === undefined
+    ? `vault ${hashicorpVault?.address ?? ""} ${hashicorpVault?.namespace ?? ""}`
+    : `aws ${awsSecretsManager.region}`;
+}
+
+/** Name of the source of one path in marks. */
+export function sourceIDFor(world: World, subject: Subject, path: string): string {
+  const { backend } = subject;
+  if (backend === undefined) return path;
+  const { namespace, name } = backend.metadata;
+  return sourceIDOf(world.ring, { namespace, name, location: backendLocation(backend) }, path);
+}
+
+/** Goes through what a SecretSync needs, in order; the first thing that is missing is its refusal. */
+export function resolveSubject(world: World, object: KubeObject): Subject | SyncError {
+  const view = viewSync(object);
+  if (!view.ok) return view.error;
+  const sync = view.object;
+  const { namespace, name } = sync.metadata;
+  const backendKey = backendKeyOf(sync);
+  const found = world.caches.backends.get(backendKey);
+  const backendView = found === undefined ? undefined : viewBackend(found);
+  const backend = backendView?.ok === true ? backendView.object : undefined;
+  const base = {
+    key: `${namespace}/${name}`,
+    sync,
+    effective: effectiveSync(sync.spec, backend?.spec),
+    owner: ownerOf(world.ring, { cluster: world.cluster, namespace, kind: "SecretSync", name }),
+    backend,
+  };
+  const refused = (refusal: SyncError): Subject => ({ ...base, store: undefined, refusal, location: undefined });
+  const protectedNamespace = world.rights.refusal(namespace);
+  if (protectedNamespace !== undefined) return refused(protectedNamespace);
+  const overBudget = budgetRefusal(world, object);
+  if (overBudget !== undefined) return refused(overBudget);
+  if (backend === undefined)
+    return refused(
+      backendView?.ok === false
+        ? new SyncError("BackendNotReady", `FederationBackend ${backendKey} is not valid`)
+        : new SyncError("BackendNotFound", `FederationBackend ${backendKey} does not exist`),
+    );
+  const state = world.registry.get(backendKey);
+  if (state.state === "Refused") return refused(backendRefusal(backendKey, namespace, state.error));
+  let location: Subject["location"];
+  try {
+    location = locate(world, sync, backend);
+  } catch (error) {
+    return refused(toSyncError(error, "check the source path"));
+  }
+  if (state.state === "Pending") return { ...base, store: undefined, refusal: undefined, location };
+  return { ...base, store: state.store, refusal: undefined, location };
+}
+
+/** What another namespace's backend lacks is not told in detail. */
+function backendRefusal(backendKey: string, namespace: string, error: SyncError): SyncError {
+  if (error.reason === "BackendSuspended") return new SyncError("BackendSuspended", `FederationBackend ${backendKey} is suspended`);
+  const own = backendKey.startsWith(`${namespace}/`);
+  return new SyncError("BackendNotReady", `FederationBackend ${backendKey} is not ready${own ? `: ${error.message}` : ""}`);
+}
+
+/** @throws SyncError InvalidPath, NotGranted */
+function locate(world: World, sync: SecretSync, backend: FederationBackend): NonNullable<Subject["location"]> {
+  const { path, subtree } = sync.spec.source;
+  const { namespace, name } = backend.metadata;
+  const kind = subtree === undefined ? "path" : "subtree";
+  const text = subtree === undefined ? (path ?? "") : subtree.slice(0, -"/**".length);
+  const region = backend.spec.awsSecretsManager?.region;
+  const normal = sourcePath(backend.spec.type, text, region === undefined ? {} : { region });
+  const asked = kind === "path" ? normal : `${normal}/**`;
+  const grants = backend.spec.grants ?? [];
+  const verdict = world.rights.source({ namespace: sync.metadata.namespace, path: asked }, { namespace, name, grants });
+  if (!verdict.ok) throw verdict.error;
+  return { kind, path: normal };
+}
+
+/** Objects above the namespace's budget are refused, the newest first, so that those that worked go on working. */
+function budgetRefusal(world: World, object: KubeObject): SyncError | undefined {
+  const namespace = object.metadata.namespace ?? "";
+  const all = world.caches.syncs.byIndex(indexes.namespace, namespace);
+  if (all.length <= world.budgets.objects) return undefined;
+  const age = (o: KubeObject) => `${o.metadata.creationTimestamp ?? ""}/${o.metadata.name}`;
+  const older = all.filter((other) => age(other) < age(object)).length;
+  if (older < world.budgets.objects) return undefined;
+  return new SyncError("BudgetExceeded", `namespace ${namespace} has more than ${world.budgets.objects} SecretSyncs`);
+}
+
+/** The pairs of a subject: one, or one for each path below its subtree. Names that cannot be are problems of their path. */
+export function pairsOf(
+  subject: Subject,
+  below: readonly string[],
+): { pairs: Pair[]; problems: { path: string; error: SyncError }[] } {
+  const { sync, location } = subject;
+  const { scaivault, kubernetesSecret } = sync.spec.targets;
+  if (location === undefined) return { pairs: [], problems: [] };
+  if (location.kind === "path") {
+    const ref = { path: location.path, ...sourceSelector(sync.spec) };
+    const secretName = kubernetesSecret === undefined ? undefined : (kubernetesSecret.name ?? sync.metadata.name);
+    return { pairs: [{ ref, scaivaultPath: scaivault?.path, secretName }], problems: [] };
+  }
+  const pairs: Pair[] = [];
+  const problems: { path: string; error: SyncError }[] = [];
+  const taken = new Map<string, string>();
+  for (const path of [...below].sort()) {
+    try {
+      const rest = path.slice(location.path.length + 1);
+      const scaivaultPath = scaivault === undefined ? undefined : mapSubtree(`${location.path}/**`, scaivault.path, path);
+      if (scaivaultPath !== undefined) checkScaiVaultPath(scaivaultPath);
+      const secretName =
+        kubernetesSecret === undefined ? undefined : secretNameOf(kubernetesSecret.nameTemplate ?? "{path}", rest);
+      const collides = secretName === undefined ? undefined : taken.get(secretName);
+      if (collides !== undefined)
+        throw new SyncError("NameCollision", `${collides} and ${path} would both be the Secret ${secretName ?? ""}`);
+      if (secretName !== undefined) taken.set(secretName, path);
+      pairs.push({ ref: { path }, scaivaultPath, secretName });
+    } catch (error) {
+      problems.push({ path, error: toSyncError(error, "map the subtree") });
+    }
+  }
+  const collided = new Set(problems.filter(({ error }) => error.reason === "NameCollision").map(({ path }) => secretOf(path)));
+  // Neither of two secrets that collide is written: which one it is must not depend on their order.
+  const clear = pairs.filter((pair) => pair.secretName === undefined || !collided.has(pair.secretName));
+  return { pairs: clear, problems };
+
+  function secretOf(path: string): string {
+    return secretNameOf(kubernetesSecret?.nameTemplate ?? "{path}", path.slice((location?.path.length ?? 0) + 1));
+  }
+}

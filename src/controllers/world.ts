@@ -1,0 +1,96 @@
+import type { Observations } from "../catalogue/index.ts";
+import type { KubernetesSecretTargetSpec, ScaiVaultTargetSpec, SecretSync } from "../api/index.ts";
+import type { BrakeWindows, KeyRing, Rights } from "../decide/index.ts";
+import type { SecretTarget } from "../ports/index.ts";
+import type { EventRecorder, KubeClient } from "../runtime/index.ts";
+import type { Logger, Metrics } from "../telemetry/index.ts";
+import type { Clock } from "../time/clock.ts";
+import type { BackendRegistry } from "./backend-registry.ts";
+import type { BackendResolver } from "./backend-resolver.ts";
+import type { Caches } from "./caches.ts";
+
+/** Order of a call in ScaiVault's rate budget. */
+export type Lane = "user" | "rotated" | "new" | "verification";
+
+/** Address of a ScaiVault path with the metadata that is declared for it. */
+export interface ScaiVaultAddress {
+  readonly path: string;
+  readonly owner?: string | undefined;
+  readonly description?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  readonly maxVersions?: number | undefined;
+  readonly object?: string | undefined;
+  readonly lane?: Lane | undefined;
+}
+
+/** Address of a Kubernetes Secret. */
+export interface SecretAddress {
+  readonly namespace: string;
+  readonly name: string;
+  readonly keys?: ReadonlySet<string> | undefined;
+  readonly object?: string | undefined;
+}
+
+/** Where ScaiVault copies go; absent when no connection is configured. */
+export interface ScaiVaultSide {
+  readonly target: SecretTarget<ScaiVaultAddress>;
+  readonly observations: Observations<ScaiVaultAddress>;
+  /** Names the ScaiVault installation in target ids, such as `scaivault.scailabs.ai/tenant`. */
+  readonly id: string;
+}
+
+/** What the controllers share. Made by the composition root; nothing in it is global. */
+export interface World {
+  readonly clock: Clock;
+  /** `cluster.name` of the configuration. */
+  readonly cluster: string;
+  readonly budgets: { readonly objects: number; readonly matches: number };
+  readonly caches: Caches;
+  readonly client: KubeClient;
+  readonly registry: BackendRegistry;
+  readonly resolver: BackendResolver;
+  readonly rights: Rights;
+  readonly ring: KeyRing;
+  readonly brakes: BrakeWindows;
+  readonly secrets: SecretTarget<SecretAddress>;
+  readonly scaivault: ScaiVaultSide | undefined;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  readonly events: Pick<EventRecorder, "record">;
+  /** Throws when this replica may not write any more. */
+  assertHeld(): void;
+  /** True in `plan`: everything is looked at, nothing is written. */
+  readonly dryRun: boolean;
+}
+
+/** Declared ScaiVault target of a SecretSync for one of its secrets. */
+export function scaivaultAddress(
+  spec: ScaiVaultTargetSpec,
+  path: string,
+  sync: SecretSync,
+  sourceTags: readonly string[],
+  lane: Lane,
+): ScaiVaultAddress {
+  const tags = [...new Set([...(spec.tags ?? []), ...sourceTags])];
+  return {
+    path,
+    owner: spec.owner,
+    description: spec.description,
+    // Undeclared tags are left as they are.
+    tags: spec.tags === undefined && tags.length === 0 ? undefined : tags,
+    maxVersions: spec.maxVersions,
+    object: `${sync.metadata.namespace}/${sync.metadata.name}`,
+    lane,
+  };
+}
+
+/** What shapes a copy in ScaiVault beside its content: not seen in metadata, so it stands in the mark. */
+export function scaivaultShape(spec: ScaiVaultTargetSpec): object {
+  return { maxVersions: spec.maxVersions ?? 0 };
+}
+
+/** What shapes a Secret: its type and which fields become which keys. */
+export function secretShape(spec: KubernetesSecretTargetSpec): object {
+  const data = (spec.data ?? []).map(({ key, field, decode }) => [key, field ?? "", decode ?? ""]);
+  return { type: spec.type ?? "Opaque", data: data.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1)) };
+}
