@@ -30,8 +30,17 @@ export function structuralSchema(schema: z.ZodType): StructuralSchema {
     io: "input",
     unrepresentable: "throw",
     reused: "inline",
+    override: ({ zodSchema }) => refuseLost(zodSchema),
   });
   return convert(json, "");
+}
+
+/** What JSON schema would leave out without a word: transforms, and refinements that are not rules. */
+function refuseLost(schema: z.core.$ZodType): void {
+  const { type, checks } = schema._zod.def;
+  if (type === "pipe" || type === "transform") throw new Error("transforms cannot be in a structural schema");
+  if (checks?.some((item) => item._zod.def.check === "custom") === true)
+    throw new Error("refinements would be lost; put a rule on the schema instead");
 }
 
 function convert(json: Record<string, unknown>, path: string): StructuralSchema {
