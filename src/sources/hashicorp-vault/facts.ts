@@ -2,10 +2,13 @@ import type { SourceFact } from "../../ports/index.ts";
 import { bodyOf, objectOf } from "./answers.ts";
 import type { VaultAnswer } from "./api.ts";
 
-/** Vault's own time of an answer, since only that can be compared with its deletion times. */
+/**
+ * Vault's own time of an answer, since only that can be compared with its deletion times. The header has whole seconds,
+ * cut: what was deleted just before the answer would lie in the future, so the end of the second is meant.
+ */
 export function serverNowMs(answer: VaultAnswer, fallbackMs: number): number {
   const date = Date.parse(answer.headers["date"] ?? "");
-  return Number.isNaN(date) ? fallbackMs : date;
+  return Number.isNaN(date) ? fallbackMs : date + 999;
 }
 
 /** A version is gone when it is destroyed, or its deletion time has come (KV can delete at a future time). */

@@ -21,7 +21,7 @@ interface Gathering {
   readonly failures: Map<string, SyncError>;
   readonly subtrees: Map<string, readonly string[] | SyncError>;
   readonly notes: Set<string>;
-  readonly startedMs: number;
+  readonly started: number;
   metadataReads: number;
   valueReads: number;
 }
@@ -51,7 +51,7 @@ export class VaultPoller {
       failures: new Map(),
       subtrees: new Map(),
       notes: new Set(),
-      startedMs: this.#options.clock.monotonic(),
+      started: this.#options.store.moment(),
       metadataReads: 0,
       valueReads: 0,
     };
@@ -161,7 +161,7 @@ export class VaultPoller {
   }
 
   async #sameMount(segments: Segments, mount: KvMount, out: Gathering, signal: AbortSignal): Promise<void> {
-    const now = await this.#options.store.mountOf(segments, signal, out.startedMs);
+    const now = await this.#options.store.mountOf(segments, signal, out.started);
     if (now.version !== mount.version || now.segments.join("/") !== mount.segments.join("/"))
       throw new SyncError("SourceUnavailable", "the mount has just been changed", {
         action: `read ${segments.join("/")}`,

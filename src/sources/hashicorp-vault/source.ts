@@ -1,5 +1,5 @@
 import { SyncError } from "../../errors/index.ts";
-import { payloadFromObjectText, type SecretPayload } from "../../model/index.ts";
+import { JSONError, type JSONSlice, parseJSON, payloadFromObjectText, type SecretPayload } from "../../model/index.ts";
 import type { BoundCredential, Network } from "../../net/index.ts";
 import type { SecretSource, SourceRead, SourceRef } from "../../ports/index.ts";
 import type { Clock } from "../../time/clock.ts";
@@ -164,14 +164,20 @@ class VaultReader {
 
 /** The source text of a member of the answer, as a payload: numbers keep their digits. */
 function dataOf(answer: VaultAnswer, action: string, path: readonly string[]): SecretPayload {
-  let payload = payloadFromObjectText(answer.text);
-  for (const name of path) {
-    const text = payload.keys.get(name)?.text();
-    release(payload);
-    if (text === undefined || text === "null") throw unusable(action, "no data in the answer");
-    payload = payloadFromObjectText(text);
+  let slice: JSONSlice | undefined;
+  try {
+    slice = parseJSON(answer.text);
+  } catch (error) {
+    if (error instanceof JSONError && error.problem !== "NotJSON")
+      throw new SyncError("NotRepresentable", "the answer has too much depth, too many keys or a key twice", {
+        action,
+        code: error.problem,
+      });
+    throw unusable(action, "not JSON");
   }
-  return payload;
+  for (const name of path) slice = slice?.members.get(name);
+  if (slice?.kind !== "object") throw unusable(action, "no data in the answer");
+  return payloadFromObjectText(slice.text);
 }
 
 function release(payload: SecretPayload): void {

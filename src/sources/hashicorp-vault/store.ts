@@ -30,7 +30,9 @@ const MOUNT_MS = 3_600_000;
 export class VaultStore {
   readonly #options: VaultStoreOptions;
   readonly #places: Semaphore;
-  readonly #mounts = new Map<string, { mount: KvMount; seenAtMs: number }>();
+  readonly #mounts = new Map<string, { mount: KvMount; seenAtMs: number; asked: number }>();
+  /** Counts the questions for mounts and the moments that are compared with them; a clock may stand still. */
+  #moment = 0;
   readonly #oneMount = new Semaphore(1);
 
   constructor(options: VaultStoreOptions) {
@@ -104,27 +106,32 @@ export class VaultStore {
    * The KV mount that a path lies in. Vault is asked once for each mount (`sys/internal/ui/mounts/<path>`, which any token
    * with a right below the mount may), then known for an hour.
    *
-   * @param seenAfterMs when given, what was seen before this moment (monotonic) is asked anew
+   * @param since when given, what was seen before this {@link VaultStore.moment} is asked anew
    * @throws SyncError UnsupportedMount when it is no KV mount, AccessDenied when there is none or no right below it
    */
-  async mountOf(path: Segments, signal: AbortSignal, seenAfterMs?: number): Promise<KvMount> {
-    const known = this.#known(path, seenAfterMs);
+  async mountOf(path: Segments, signal: AbortSignal, since?: number): Promise<KvMount> {
+    const known = this.#known(path, since);
     if (known !== undefined) return known;
     // One at a time: the first answer usually serves all who wait.
-    return this.#oneMount.run(async () => this.#known(path, seenAfterMs) ?? (await this.#askMount(path, signal)));
+    return this.#oneMount.run(async () => this.#known(path, since) ?? (await this.#askMount(path, signal)));
   }
 
-  #known(path: Segments, seenAfterMs = Number.NEGATIVE_INFINITY): KvMount | undefined {
+  /** A moment for {@link VaultStore.mountOf}: later than every answer that has been asked for. */
+  moment(): number {
+    return ++this.#moment;
+  }
+
+  #known(path: Segments, since = 0): KvMount | undefined {
     const now = this.#options.clock.monotonic();
-    for (const { mount, seenAtMs } of this.#mounts.values())
-      if (beginsWith(path, mount.segments) && now - seenAtMs < MOUNT_MS && seenAtMs >= seenAfterMs) return mount;
+    for (const { mount, seenAtMs, asked } of this.#mounts.values())
+      if (beginsWith(path, mount.segments) && now - seenAtMs < MOUNT_MS && asked >= since) return mount;
     return undefined;
   }
 
   async #askMount(path: Segments, signal: AbortSignal): Promise<KvMount> {
     const shown = path.join("/");
     const action = `look up the mount of ${shown}`;
-    const askedAtMs = this.#options.clock.monotonic();
+    const asked = ++this.#moment;
     const answer = await this.read(["sys", "internal", "ui", "mounts"], path, action, signal);
     for (const [key, { mount }] of this.#mounts) if (beginsWith(path, mount.segments)) this.#mounts.delete(key);
     if (answer.status !== 200)
@@ -136,7 +143,7 @@ export class VaultStore {
     if (data["type"] !== "kv")
       throw new SyncError("UnsupportedMount", `${segments.join("/")} is no KV mount`, { action });
     const mount: KvMount = { segments, version: objectOf(data["options"])["version"] === "2" ? 2 : 1 };
-    this.#mounts.set(segments.join("/"), { mount, seenAtMs: askedAtMs });
+    this.#mounts.set(segments.join("/"), { mount, seenAtMs: this.#options.clock.monotonic(), asked });
     return mount;
   }
 }

@@ -205,7 +205,13 @@ describe("ScaiVault: what only it does", () => {
     expect(observed.presence).toBe("Absent");
     const request = { content: content(`${CANARY}-1`), mark: someMark(), observed };
     expect((await failure(parts.target.write(ref, request, signal))).reason).toBe("TargetSoftDeleted");
-    expect((await observe(ref)).presence).toBe("SoftDeleted");
+    const told = await observe(ref);
+    expect(told.presence).toBe("SoftDeleted");
+    const writes = parts.server.admin.counters().byRoute["PUT /v1/secrets/{path}"];
+    expect((await failure(parts.target.write(ref, { ...request, observed: told }, signal))).reason).toBe(
+      "TargetSoftDeleted",
+    );
+    expect(parts.server.admin.counters().byRoute["PUT /v1/secrets/{path}"]).toBe(writes);
     parts.server.admin.remove(ref.path, { permanent: true });
     parts.server.admin.write(ref.path, { data: "{}" });
     expect((await observe(ref)).presence).toBe("Present");
