@@ -14,6 +14,7 @@ import {
   ScaiVaultClient,
   type SecretMetadata,
   secretFile,
+  tokenExchange,
   tokenFile,
   type TokenProvider,
 } from "./index.ts";
@@ -328,5 +329,31 @@ describe("tokens", () => {
     expect((await failure(wrong.whoami(context))).reason).toBe("ScaiVaultDenied");
     // Failed logins back off: the second caller gets the same error without a call.
     expect(server.admin.counters().total).toBe(0);
+  });
+
+  test("a ServiceAccount token is exchanged, with role and audience", async () => {
+    const encode = (part: unknown): string => Buffer.from(JSON.stringify(part)).toString("base64url");
+    const now = Math.floor(Date.now() / 1000);
+    const claims = {
+      iss: "https://cluster",
+      aud: "scaivault",
+      sub: "system:serviceaccount:a:operator",
+      iat: now,
+      exp: now + 600,
+    };
+    const subject = join(folder, "subject");
+    await writeFile(subject, `${encode({ alg: "none" })}.${encode(claims)}.x`);
+    server.admin.setExchangeTrust([
+      {
+        issuer: "https://cluster",
+        acceptUnsigned: true,
+        mappings: [{ subject: claims.sub, identity: "sa:exchanged", scopes: ["secrets:read"] }],
+      },
+    ]);
+    const options = { http, clock: systemClock, userAgent: "t", subjectToken: secretFile(subject, systemClock) };
+    const client = makeClient(tokenExchange({ ...options, audience: "scaivault" }));
+    expect((await client.whoami(context)).identityID).toBe("sa:exchanged");
+    const denied = makeClient(tokenExchange({ ...options, role: "sa:root" }));
+    expect((await failure(denied.whoami(context))).reason).toBe("ScaiVaultDenied");
   });
 });

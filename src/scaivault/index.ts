@@ -2,6 +2,7 @@ export { RateBudget, type RateBudgetOptions, type RateCategory, type RateLane } 
 export { type ScaiVaultOptions } from "./caller.ts";
 export { BATCH_SIZE, MAX_DATA_BYTES, ScaiVaultClient } from "./client.ts";
 export { type RawMembers, rawMembers } from "./raw.ts";
+export { untilAborted } from "./tokens/cached-token.ts";
 export {
   clientCredentials,
   type ClientCredentialsOptions,

@@ -42,15 +42,18 @@ export function keysVersion(keys: Iterable<string>): string {
   return `k${names.length}.${digest}`;
 }
 
-/** True when our apply entry holds label and mark, and nobody else holds them or an entry under our name. */
+/** True when our apply may write every field that it declares: it is there, and nobody else holds one of them. */
 export function ownershipClean(metadata: KubeObject["metadata"]): boolean {
   const entries = metadata.managedFields ?? [];
-  return entries.every((entry) => {
-    if (isOurApply(entry)) return true;
-    if (entry.manager === MANAGER) return false;
-    const kept = withoutOurFields(entry.fieldsV1, false);
-    return JSON.stringify(kept ?? {}) === JSON.stringify(entry.fieldsV1 ?? {});
-  });
+  return (
+    entries.some(isOurApply) &&
+    entries.every((entry) => {
+      if (isOurApply(entry)) return true;
+      if (entry.manager === MANAGER) return false;
+      const kept = withoutOurFields(entry.fieldsV1, false);
+      return JSON.stringify(kept ?? {}) === JSON.stringify(entry.fieldsV1 ?? {});
+    })
+  );
 }
 
 /**

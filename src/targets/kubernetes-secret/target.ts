@@ -123,14 +123,11 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     const version = keysVersion(content.keys.keys());
     const object = this.#object(ref, content, this.#sealed(ref, { ...mark, targetVersion: version }));
     if (observed.presence === "Absent") return this.#create(ref, object, version, signal);
+    if (observed.presence !== "Present") throw observed.failure ?? fenceError(action, "could not be looked at");
     if (observed.mark.state !== "Valid" && observed.markLost !== true) {
       throw notOwned(ref.name, "exists and is not ours", action);
     }
-    let current = await this.#current(ref, observed, action, signal);
-    if (!ownershipClean(current.metadata)) {
-      const fields = takenOver(current.metadata, ownedKeys(dataOwners(current.metadata)), this.#time(), false);
-      current = await this.#patch(ref, current, [setManagedFields(fields)], action, signal);
-    }
+    const current = await this.#takeOver(ref, await this.#current(ref, observed, action, signal), action, signal);
     const result = await attempt(action, "patch", signal, () =>
       applyExisting(this.#client, resources.secrets, object, current.metadata.uid ?? "", this.#call(ref, signal)),
     );
@@ -226,6 +223,35 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     }
     this.#lookup.wrote(ref, result.metadata);
     return { version, fence: fenceOf(metadata) };
+  }
+
+  /** Makes every data key, the type, label and mark ours alone, so that the apply that follows needs no force. */
+  async #takeOver(
+    ref: KubernetesSecretRef,
+    current: PartialObjectMetadata,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<PartialObjectMetadata> {
+    if (ownershipClean(current.metadata)) return current;
+    let { metadata } = current;
+    if ((metadata.managedFields ?? []).length === 0) {
+      // Restored or reset without managedFields: an apply of our label alone has the API server write down all keys.
+      const { namespace, name } = ref;
+      const labels = { [secretMetadata.managedLabel]: LABEL_TRUE };
+      const noted = await attempt(action, "patch", signal, () =>
+        applyExisting(
+          this.#client,
+          resources.secrets,
+          { metadata: { namespace, name, labels } },
+          metadata.uid ?? "",
+          this.#call(ref, signal),
+        ),
+      );
+      if (!noted.updated) throw fenceError(action, "was deleted or replaced");
+      metadata = noted.metadata.metadata;
+    }
+    const fields = takenOver(metadata, ownedKeys(dataOwners(metadata)), this.#time(), false);
+    return this.#patch(ref, { metadata }, [setManagedFields(fields)], action, signal);
   }
 
   /** The Secret as it is now, if it is still the one that was observed, and still ours by its label. */

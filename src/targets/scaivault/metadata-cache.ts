@@ -1,5 +1,11 @@
 import { SyncError } from "../../errors/index.ts";
-import type { BatchOutcome, RateLane, ScaiVaultClient, SecretInfo } from "../../scaivault/index.ts";
+import {
+  type BatchOutcome,
+  type RateLane,
+  type ScaiVaultClient,
+  type SecretInfo,
+  untilAborted,
+} from "../../scaivault/index.ts";
 import type { Clock } from "../../time/clock.ts";
 
 type Outcome = BatchOutcome<SecretInfo>;
@@ -7,7 +13,6 @@ type Outcome = BatchOutcome<SecretInfo>;
 interface Waiter {
   readonly signal: AbortSignal;
   readonly resolve: (outcome: Outcome) => void;
-  readonly reject: (error: Error) => void;
 }
 
 interface Known {
@@ -46,17 +51,14 @@ export class MetadataCache {
 
   /** Asked now, together with whoever else asks in this turn. */
   now(path: string, lane: RateLane, signal: AbortSignal): Promise<Outcome> {
-    return new Promise((resolve, reject) => {
-      if (signal.aborted) {
-        reject(signal.reason as Error);
-        return;
-      }
-      // The most urgent caller sets the lane of the joined call.
-      if (lanes.indexOf(lane) < lanes.indexOf(this.#lane)) this.#lane = lane;
-      if (this.#waiting.size === 0) setImmediate(() => void this.#flush());
-      const waiters = this.#waiting.get(path) ?? [];
-      this.#waiting.set(path, [...waiters, { signal, resolve, reject }]);
+    if (signal.aborted) return Promise.reject(signal.reason as Error);
+    // The most urgent caller sets the lane of the joined call.
+    if (lanes.indexOf(lane) < lanes.indexOf(this.#lane)) this.#lane = lane;
+    if (this.#waiting.size === 0) setImmediate(() => void this.#flush());
+    const answer = new Promise<Outcome>((resolve) => {
+      this.#waiting.set(path, [...(this.#waiting.get(path) ?? []), { signal, resolve }]);
     });
+    return untilAborted(answer, signal);
   }
 
   /** Takes over what a write of ours made. */
@@ -88,12 +90,12 @@ export class MetadataCache {
         const outcome = outcomes.get(path) ?? { state: "Failed", error: missing(path) };
         if (outcome.state === "Failed") this.forget(path);
         else this.learn(path, outcome);
-        for (const waiter of waiters) settle(waiter, outcome);
+        for (const waiter of waiters) waiter.resolve(outcome);
       }
     } catch (error) {
       for (const [path, waiters] of waiting) {
         this.forget(path);
-        for (const waiter of waiters) settle(waiter, { state: "Failed", error: error as Error });
+        for (const waiter of waiters) waiter.resolve({ state: "Failed", error: error as Error });
       }
     } finally {
       for (const { signal } of all) signal.removeEventListener("abort", onAbort);
@@ -107,11 +109,6 @@ export class MetadataCache {
     this.#sweptMs = now;
     for (const [path, known] of this.#known) if (now - known.atMs >= this.#freshForMs) this.#known.delete(path);
   }
-}
-
-function settle(waiter: Waiter, outcome: Outcome): void {
-  if (waiter.signal.aborted) waiter.reject(waiter.signal.reason as Error);
-  else waiter.resolve(outcome);
 }
 
 function missing(path: string): SyncError {

@@ -91,6 +91,8 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
   async write(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
     const action = `write ${ref.path}`;
     const { observed, content } = request;
+    if (observed.presence === "Unknown") throw observed.failure ?? moved(ref, action);
+    if (observed.presence === "SoftDeleted") throw softDeleted(ref, action);
     if (observed.presence === "Present" && observed.mark.state !== "Valid") {
       throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
     }
@@ -313,6 +315,10 @@ function moved(ref: ScaiVaultRef, action: string): SyncError {
     action,
     code: FENCE,
   });
+}
+
+function softDeleted(ref: ScaiVaultRef, action: string): SyncError {
+  return new SyncError("TargetSoftDeleted", `${ref.path} is soft-deleted in ScaiVault and still retained`, { action });
 }
 
 function asDeclared(ref: ScaiVaultRef, metadata: SecretMetadata): boolean {
