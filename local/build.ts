@@ -1,6 +1,6 @@
 /** Builds a binary from its committed Go module. */
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Step } from "./progress.ts";
 import { compareVersions, type Recipe } from "./recipes.ts";
@@ -69,6 +69,9 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
   const go = await goVersion(what);
   const folder = join(target, "..");
   mkdirSync(folder, { recursive: true });
+  // The lock is ours, so what lies there was left by a process that was killed.
+  for (const name of readdirSync(folder))
+    if (name.startsWith(".building-")) rmSync(join(folder, name), { force: true });
   const temporary = join(folder, `.building-${process.pid}`);
   step.update(`building from source, ${recipe.usualBuild} the first time`);
   const env: NodeJS.ProcessEnv = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off" };
@@ -82,7 +85,7 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
       {
         cwd: recipe.module,
         env,
-        nice: true,
+        background: true,
         onLine: (line) => {
           const fetched = /^go: downloading (\S{1,80})/.exec(line)?.[1];
           if (fetched !== undefined) step.update(`fetching sources, ${fetched}`);

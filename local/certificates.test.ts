@@ -3,7 +3,7 @@ import { createServer } from "node:https";
 import { get } from "node:https";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
-import { createAuthority } from "./certificates.ts";
+import { createAuthority, loadAuthority } from "./certificates.ts";
 
 describe("the local certificate authority", () => {
   it("issues certificates that verify against it and carry names, user and groups", () => {
@@ -52,5 +52,13 @@ describe("the local certificate authority", () => {
     const cert = new X509Certificate(createAuthority().issue({ commonName: "old", validMs: -1000 }).cert);
     expect(Date.parse(cert.validTo)).toBeLessThan(Date.now());
     expect(Date.parse(cert.validFrom)).toBeLessThan(Date.parse(cert.validTo));
+  });
+
+  it("goes on issuing in another process, from its PEM texts", () => {
+    const ca = createAuthority();
+    const root = new X509Certificate(ca.cert);
+    const cert = new X509Certificate(loadAuthority({ cert: ca.cert, key: ca.key }).issue({ commonName: "x" }).cert);
+    expect([cert.checkIssued(root), cert.verify(root.publicKey)]).toEqual([true, true]);
+    expect(cert.checkIssued(new X509Certificate(createAuthority().cert))).toBe(false);
   });
 });

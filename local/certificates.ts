@@ -9,6 +9,7 @@ import {
   generateKeyPairSync,
   randomBytes,
   sign,
+  X509Certificate,
   type KeyObject,
 } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
@@ -21,10 +22,8 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** Issues certificates. */
-export interface CertificateAuthority {
-  /** The authority's own certificate, PEM: what clients trust. */
-  readonly cert: string;
+/** Issues certificates. Its own `cert` (what clients trust) and `key` are PEM. */
+export interface CertificateAuthority extends KeyPair {
   /**
    * A certificate for servers and clients at once.
    * @param commonName subject; for clients of the API server the user name
@@ -143,11 +142,11 @@ function keyIdentifier(key: KeyObject): Buffer {
 
 const dayMs = 86_400_000;
 
-/** A new authority; its private key stays in memory. */
-export function createAuthority(commonName = "ScaiVault local environment"): CertificateAuthority {
+/** A new authority. Its name is its own, so that two of them are never mistaken for each other. */
+export function createAuthority(label = "ScaiVault local environment"): CertificateAuthority {
   const own = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const commonName = `${label} ${randomBytes(4).toString("hex")}`;
   const name = distinguishedName(commonName, []);
-  const identifier = keyIdentifier(own.publicKey);
   const now = Date.now();
   const cert = certificate(
     {
@@ -158,14 +157,27 @@ export function createAuthority(commonName = "ScaiVault local environment"): Cer
       extensions: [
         extension("2.5.29.19", true, sequence(boolTrue)),
         extension("2.5.29.15", true, bits(Buffer.from([0x06]), 1)), // keyCertSign, cRLSign
-        extension("2.5.29.14", false, octets(identifier)),
+        extension("2.5.29.14", false, octets(keyIdentifier(own.publicKey))),
       ],
     },
     name,
     own.privateKey,
   );
+  return authority(cert, own.privateKey, commonName);
+}
+
+/** An authority that another process made, e.g. the one of the shared environment in a test process. */
+export function loadAuthority(pair: KeyPair): CertificateAuthority {
+  const commonName = /^CN=(.+)$/m.exec(new X509Certificate(pair.cert).subject)?.[1] ?? "";
+  return authority(pair.cert, createPrivateKey(pair.key), commonName);
+}
+
+function authority(cert: string, key: KeyObject, commonName: string): CertificateAuthority {
+  const issuer = distinguishedName(commonName, []);
+  const identifier = keyIdentifier(createPublicKey(key));
   return {
     cert,
+    key: key.export({ type: "pkcs8", format: "pem" }).toString(),
     issue({ commonName: subjectName, organizations = [], names = [], validMs = 2 * dayMs }) {
       const pair = generateKeyPairSync("ec", { namedCurve: "P-256" });
       const at = Date.now();
@@ -183,8 +195,8 @@ export function createAuthority(commonName = "ScaiVault local environment"): Cer
             ...(names.length > 0 ? [extension("2.5.29.17", false, subjectAltNames(names))] : []),
           ],
         },
-        name,
-        own.privateKey,
+        issuer,
+        key,
       );
       return { cert: issued, key: pair.privateKey.export({ type: "pkcs8", format: "pem" }).toString() };
     },

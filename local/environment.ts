@@ -55,6 +55,8 @@ export interface EnvironmentFacts {
   readonly folder: string;
   /** The authority that all servers' certificates come from. */
   readonly caFile: string;
+  /** Its private key, so that test processes can start servers of their own under it. */
+  readonly caKeyFile: string;
   readonly harness: RemoteFacts;
   /** Paths of the binaries in use. */
   readonly binaries: Readonly<Partial<Record<BinaryName, string>>>;
@@ -263,7 +265,9 @@ export async function startEnvironment(options: EnvironmentOptions = {}): Promis
   const { folder, temporary } = runFolder(options.dataDir);
   const authority = createAuthority();
   const caFile = join(folder, "ca.crt");
+  const caKeyFile = join(folder, "ca.key");
   writeFileSync(caFile, authority.cert);
+  writeFileSync(caKeyFile, authority.key, { mode: 0o600 });
   const started: Started = {};
   const cleanUp = async (): Promise<void> => {
     await stopParts(started);
@@ -291,6 +295,7 @@ export async function startEnvironment(options: EnvironmentOptions = {}): Promis
       pid: process.pid,
       folder,
       caFile,
+      caKeyFile,
       harness: harness.facts,
       binaries: Object.fromEntries([...binaries].map(([name, { path }]) => [name, path])),
       ...(controlPlane === undefined ? {} : { controlPlane: controlPlane.facts }),

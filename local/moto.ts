@@ -86,7 +86,7 @@ export async function ensureMoto(
             "-r",
             pins,
           ],
-          { env, nice: true },
+          { env, background: true },
         );
         if (installed.code !== 0) {
           const lines = installed.stderr.trim().split("\n").slice(-6).join("\n");

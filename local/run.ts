@@ -1,6 +1,7 @@
 /** Runs a program to its end and gives what it printed. */
 import { spawn } from "node:child_process";
 import { setPriority } from "node:os";
+import { reaped, reapWithUs } from "./reaper.ts";
 
 /** What a finished program left. */
 export interface RunResult {
@@ -18,8 +19,8 @@ export interface RunOptions {
   readonly env?: NodeJS.ProcessEnv;
   readonly input?: string | Buffer;
   readonly timeoutMs?: number;
-  /** Lower its priority, so that the machine stays usable. */
-  readonly nice?: boolean;
+  /** For long work: low priority, so that the machine stays usable; and it ends with this process, with all it started. */
+  readonly background?: boolean;
   /** Called with each line of standard error. */
   readonly onLine?: (line: string) => void;
 }
@@ -32,12 +33,16 @@ export function run(file: string, args: readonly string[], options: RunOptions =
     const child = spawn(file, args, {
       cwd: options.cwd,
       env: options.env ?? process.env,
+      detached: options.background === true,
       stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
       ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs, killSignal: "SIGKILL" as const }),
     });
-    if (options.nice === true && child.pid !== undefined) {
+    const { pid } = child;
+    if (options.background === true && pid !== undefined) {
+      reapWithUs(pid);
+      child.once("exit", () => reaped(pid));
       try {
-        setPriority(child.pid, 10);
+        setPriority(pid, 10);
       } catch {
         // Priority is a courtesy.
       }

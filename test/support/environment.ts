@@ -1,10 +1,14 @@
 /** The shared environment, as tests see it. */
+import { readFileSync } from "node:fs";
 import { inject } from "vitest";
 import { startAsmProxy, type AsmProxy } from "../../local/asm-proxy.ts";
+import { loadAuthority, type CertificateAuthority } from "../../local/certificates.ts";
 import { controlPlaneClient, type ControlPlaneClient } from "../../local/control-plane-client.ts";
 import type { EnvironmentFacts, HarnessObjects } from "../../local/environment.ts";
 import { remoteObjects, type RemoteObjects } from "../../local/remote.ts";
+import { startScaiVault, type ScaiVaultPart } from "../../local/scaivault.ts";
 import { vaultClient, type VaultClient } from "../../local/vault-client.ts";
+import type { ServerOptions } from "../../scaivault-server/server.ts";
 import type { Clock } from "../../src/time/clock.ts";
 import "./global-setup.ts";
 
@@ -24,6 +28,13 @@ export interface TestEnvironment {
    * The test stops it.
    */
   ownAsm(options?: { clock?: Clock }): Promise<AsmProxy>;
+  /**
+   * A reference server of this test's own, in this process: empty, own clock, own limits, TLS under the environment's authority
+   * (for plain HTTP use `startServer`). The test stops it.
+   */
+  ownScaiVault(options?: ServerOptions): Promise<ScaiVaultPart>;
+  /** The authority of all servers here. */
+  readonly authority: CertificateAuthority;
 }
 
 let accounts = 0;
@@ -44,6 +55,10 @@ export function testEnvironment(): TestEnvironment {
   const facts = inject("environment");
   const asm = present(facts.asm, "asm");
   const scaivault = present(facts.scaivault, "scaivault");
+  const authority = loadAuthority({
+    cert: readFileSync(facts.caFile, "utf8"),
+    key: readFileSync(facts.caKeyFile, "utf8"),
+  });
   return {
     facts,
     kube: controlPlaneClient(present(facts.controlPlane, "control-plane")),
@@ -52,6 +67,8 @@ export function testEnvironment(): TestEnvironment {
     scaivaultUrl: scaivault.url,
     scaivaultToken: scaivault.token,
     remote: remoteObjects<Required<HarnessObjects>>(facts.harness),
-    ownAsm: (options = {}) => startAsmProxy({ motoUrl: asm.motoUrl, account: freshAccount(), ...options }),
+    authority,
+    ownAsm: (options = {}) => startAsmProxy({ motoUrl: asm.motoUrl, account: freshAccount(), authority, ...options }),
+    ownScaiVault: (options = {}) => startScaiVault({ authority, ...options }),
   };
 }

@@ -20,6 +20,7 @@ import { ensureMoto } from "../../../local/moto.ts";
 import { waitFor } from "../../../local/process.ts";
 import { silentProgress } from "../../../local/progress.ts";
 import { recipes } from "../../../local/recipes.ts";
+import { VirtualClock } from "../../../src/time/clock.ts";
 import { testEnvironment } from "../../support/environment.ts";
 
 describe("the environment as a whole", () => {
@@ -83,6 +84,16 @@ describe("the environment as a whole", () => {
     await expect(health()).rejects.toMatchObject({ code: "ECONNREFUSED" });
     await remote.scaivaultServer.listenAgain();
     expect((await health()).status).toBe(200);
+  });
+
+  it("gives a test servers of its own under the same authority and on its own clock", async () => {
+    const env = testEnvironment();
+    const clock = new VirtualClock();
+    const [asm, scaivault] = [await env.ownAsm({ clock }), await env.ownScaiVault({ clock })];
+    const ca = readFileSync(env.facts.caFile, "utf8");
+    expect((await call({ url: asm.tlsUrl ?? "", ca })).status).toBe(200);
+    expect((await call({ url: `${scaivault.facts.url}/v1/health/ready`, ca })).status).toBe(200);
+    await Promise.all([asm.stop(), scaivault.stop()]);
   });
 
   it("installs no Python package whose hash changed", async () => {
