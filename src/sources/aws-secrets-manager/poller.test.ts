@@ -127,6 +127,23 @@ describe("cost", () => {
     expect((await poll({ paths: many(10) })).method).toBe("List");
   });
 
+  it("uses the list, which may lag, where describing is denied", async () => {
+    for (const name of many(4)) account.put(name);
+    account.denied.add("describe");
+    for (const fresh of [true, false]) {
+      const result = await poll({ paths: [...many(2), "app/none"], fresh });
+      expect([...result.facts.keys()]).toEqual(many(2));
+      expect(result.notes).toEqual([notes.lag]);
+      expect(result.failures.get("app/none")).toMatchObject({
+        reason: "AccessDenied",
+        right: "secretsmanager:DescribeSecret",
+      });
+    }
+    const subtree = await poll({ subtrees: ["app"], fresh: true });
+    expect(subtree.facts.size).toBe(4);
+    expect(subtree.failures.size).toBe(0);
+  });
+
   it("asks for each secret by itself when the answer must be fresh", async () => {
     for (const name of many(10)) account.put(name);
     expect((await poll({ paths: many(10), fresh: true })).method).toBe("Describe");
@@ -191,7 +208,7 @@ describe("facts", () => {
 
   it("fails one path for a denial and the whole poll for an outage", async () => {
     account.put("a");
-    account.denied.add("describe");
+    account.denied.add("describe").add("list");
     const result = await poll({ paths: ["a"] });
     expect(result.failures.get("a")).toMatchObject({ reason: "AccessDenied", right: "secretsmanager:DescribeSecret" });
     account.denied.clear();

@@ -76,8 +76,9 @@ export class AsmPoller {
         return false;
       }
     });
-    const listed = await this.#byList(names, subtrees, demand.fresh, out, signal);
-    await this.#byDescribe(demand, names, out, signal);
+    let listed = await this.#byList(names, subtrees, demand.fresh, out, signal);
+    const undescribed = await this.#byDescribe(demand, names, out, signal);
+    if (undescribed.length > 0 && !listed) listed = await this.#byListInstead(undescribed, out, signal);
     if (demand.known !== undefined) await this.#findOlder(demand.known, out, signal);
     return {
       method: listed ? "List" : "Describe",
@@ -108,8 +109,7 @@ export class AsmPoller {
     try {
       listing = await this.#list(prefixes, subtrees.length === 0 ? names.length : undefined, signal);
     } catch (error) {
-      if (!isDenied(error))
-        throw error instanceof AsmFailure ? secretError(error, "list secrets", "secretsmanager:ListSecrets") : error;
+      if (!isDenied(error)) throw storeError(error);
       this.#listDeniedUntilMs = now + DENIED_MS;
       if (names.length > FEW) out.notes.add(notes.listDenied);
       for (const subtree of subtrees) out.subtrees.set(subtree, listDenied());
@@ -124,6 +124,29 @@ export class AsmPoller {
       if (entry !== undefined) this.#take(entry, out);
     }
     return true;
+  }
+
+  /** Without the right to describe, a list that may lag is better than nothing. @returns whether it was used */
+  async #byListInstead(names: readonly string[], out: Gathering, signal: AbortSignal): Promise<boolean> {
+    if (this.#options.clock.monotonic() < this.#listDeniedUntilMs) return false;
+    let listing: Listing;
+    try {
+      listing = await this.#list(coveringPrefixes(names, []), undefined, signal);
+    } catch (error) {
+      if (!isDenied(error)) throw storeError(error);
+      this.#listDeniedUntilMs = this.#options.clock.monotonic() + DENIED_MS;
+      return false;
+    }
+    let used = false;
+    for (const name of names) {
+      const entry = listing.secrets.get(name);
+      if (entry === undefined) continue;
+      used = true;
+      out.failures.delete(name);
+      this.#take(entry, out);
+    }
+    if (used) out.notes.add(notes.lag);
+    return used;
   }
 
   /** Whether a listing is expected to need fewer calls than describing. Unknown counts as yes: a listing is given up in time. */
@@ -205,8 +228,17 @@ export class AsmPoller {
     out.facts.set(entry.name, factOf(entry));
   }
 
-  /** Asks for each name of which nothing is known yet; in a fresh poll also for what came from a list. */
-  async #byDescribe(demand: PollDemand, names: readonly string[], out: Gathering, signal: AbortSignal): Promise<void> {
+  /**
+   * Asks for each name of which nothing is known yet; in a fresh poll also for what came from a list.
+   * @returns the names whose description is denied
+   */
+  async #byDescribe(
+    demand: PollDemand,
+    names: readonly string[],
+    out: Gathering,
+    signal: AbortSignal,
+  ): Promise<readonly string[]> {
+    const undescribed: string[] = [];
     const ask = new Set(names.filter((name) => demand.fresh || !out.facts.has(name)));
     if (demand.fresh && out.facts.size <= FRESH_MEMBERS) for (const name of out.facts.keys()) ask.add(name);
     await forEachLimit(ask, PARALLEL, signal, async (name, both) => {
@@ -225,11 +257,15 @@ export class AsmPoller {
           const known =
             error instanceof AsmFailure ? secretError(error, action, "secretsmanager:DescribeSecret") : error;
           if (isStoreWide(known)) throw known;
+          // What a list has told of it still holds, as of the list.
+          if (isDenied(error) && out.facts.has(name)) return;
+          if (isDenied(error)) undescribed.push(name);
           out.facts.delete(name);
           out.failures.set(name, known as SyncError);
         }
       }
     });
+    return undescribed;
   }
 
   /**
@@ -238,6 +274,7 @@ export class AsmPoller {
    */
   async #findOlder(known: ReadonlyMap<string, string>, out: Gathering, signal: AbortSignal): Promise<void> {
     const moved: { path: string; current: string; known: string }[] = [];
+    if (this.#older.size > 100_000) this.#older.clear();
     for (const [path, fact] of out.facts) {
       const copied = known.get(path);
       const current = fact.state === "Present" ? fact.stages.get(CURRENT) : undefined;
@@ -322,6 +359,16 @@ function valid(paths: readonly string[], failures: Map<string, SyncError>): stri
     }
   }
   return [...good];
+}
+
+/** A refused list says something of the store, whatever the code is. */
+function storeError(error: unknown): unknown {
+  if (!(error instanceof AsmFailure)) return error;
+  return new SyncError("SourceUnavailable", "the store cannot be reached", {
+    action: "list secrets",
+    code: error.code,
+    detail: error.code,
+  });
 }
 
 function listDenied(): SyncError {

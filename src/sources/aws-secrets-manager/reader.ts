@@ -21,6 +21,7 @@ interface Waiter {
   readonly reject: (error: unknown) => void;
   readonly signal: AbortSignal;
   settled: boolean;
+  onAbort: () => void;
 }
 
 export interface AsmReaderOptions {
@@ -50,8 +51,9 @@ export class AsmReader {
     const stage = ref.stage ?? CURRENT;
     if (stage !== CURRENT) return this.#single({ name: path, stage }, signal);
     return new Promise<SourceRead>((resolve, reject) => {
-      const waiter: Waiter = { path, resolve, reject, signal, settled: false };
-      signal.addEventListener("abort", () => settle(waiter, () => reject(aborted(`read ${path}`))), { once: true });
+      const waiter: Waiter = { path, resolve, reject, signal, settled: false, onAbort: () => undefined };
+      waiter.onAbort = () => settle(waiter, () => reject(aborted(`read ${path}`)));
+      signal.addEventListener("abort", waiter.onAbort, { once: true });
       this.#queue.push(waiter);
       this.#schedule();
     });
@@ -215,5 +217,6 @@ function noVersion(action: string, code: string): SyncError {
 function settle(waiter: Waiter, how: () => void): void {
   if (waiter.settled) return;
   waiter.settled = true;
+  waiter.signal.removeEventListener("abort", waiter.onAbort);
   how();
 }
