@@ -1,9 +1,10 @@
-// Writes what is made from the code: the CRDs, and the chart's copies of them. With --check nothing is written; drift is said and the exit code is 1.
+// Writes what is made from the code: the CRDs, the chart's copies of them, and tables in docs/. With --check nothing is written; drift is said and the exit code is 1.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { customResourceDefinitions } from "../src/api/crds.ts";
+import { generateDocs } from "./generate-docs.ts";
 import { syncChartCrds } from "./sync-chart-crds.ts";
 
 const MAX_CRD_BYTES = 256 * 1024;
@@ -44,7 +45,7 @@ for (const name of readdirSync(folder)) {
   drift.push(`crds/${name} (not generated any more)`);
   if (!checkOnly) rmSync(join(folder, name));
 }
-drift.push(...syncChartCrds({ checkOnly }));
+drift.push(...syncChartCrds({ checkOnly }), ...(await generateDocs({ checkOnly })));
 if (drift.length === 0) process.stdout.write("Generated files are up to date.\n");
 else if (checkOnly) {
   process.stderr.write(
