@@ -86,7 +86,7 @@ endpointOverrides: { a.example.com: "http://127.0.0.1:1" }
 proxy:
 `);
     expect(lines(result)).toEqual([
-      "config.yaml:1:1: cluster.name: name is missing: Name of this cluster in marks, audit rows and User-Agent; unique in the fleet and never changed: marks are proved with it",
+      "config.yaml:1:1: cluster.name: name is missing: name of this cluster in marks, audit rows and User-Agent; unique in the fleet and never changed: marks are proved with it",
       "config.yaml:1:12: cluster.nam: there is no such field here; did you mean name?",
       "config.yaml:7:3: scaivault.auth: set exactly one of tokenFile, clientCredentials and tokenExchange",
       "config.yaml:4:14: marks.keyFiles.0: write an absolute path, such as /etc/scaivault-operator/token",
