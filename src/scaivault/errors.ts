@@ -116,8 +116,12 @@ export function answerError(call: CallDescription, answer: ErrorAnswer): SyncErr
   if (status === 403 || denials.has(code)) return denied(call, code, options);
   if (status >= 300 && status < 400) return redirected(status, options);
   const shown = code === "" ? `HTTP ${status}` : `${code}, HTTP ${status}`;
-  const reason: Reason = status === 408 || status >= 500 || status === 404 ? "ScaiVaultUnavailable" : "ScaiVaultDenied";
-  return new SyncError(reason, `ScaiVault answered ${shown} (${call.action})`, options);
+  return new SyncError(otherReason(status), `ScaiVault answered ${shown} (${call.action})`, options);
+}
+
+/** 404 without a known code is no absence: a wrong address or a proxy answers so. */
+function otherReason(status: number): Reason {
+  return status === 404 || status === 408 || status >= 500 ? "ScaiVaultUnavailable" : "ScaiVaultDenied";
 }
 
 function redirected(status: number, options: ErrorOptions): SyncError {

@@ -7,49 +7,18 @@ import type {
   WriteRequest,
   WriteResult,
 } from "../../ports/target.ts";
-import {
-  applyExisting,
-  applyNew,
-  type CallOptions,
-  isConflict,
-  isInvalid,
-  type JsonPatchOperation,
-  type KubeClient,
-  keyOf,
-  type KubeObject,
-  type PartialObjectMetadata,
-  resources,
-} from "../../runtime/index.ts";
+import { applyExisting, type KubeClient, keyOf, type PartialObjectMetadata, resources } from "../../runtime/index.ts";
 import type { Clock } from "../../time/clock.ts";
-import { markFields, type MarkSeal, markText } from "../marks.ts";
+import { type MarkSeal, markText } from "../marks.ts";
 import { refuseAdoption } from "./adoption.ts";
 import { checkContent, decodeSecret, encodeData, type SecretObject } from "./content.ts";
 import { attempt, fenceError, notOwned } from "./errors.ts";
 import { type MetadataStore, SecretLookup } from "./lookup.ts";
-import {
-  absent,
-  fenceOf,
-  isLabelled,
-  markAnnotation,
-  observationOf,
-  sameStand,
-  targetID,
-  uidOfFence,
-  unknown,
-} from "./observation.ts";
-import {
-  allKeysOurs,
-  dataOwners,
-  keysVersion,
-  MANAGER,
-  markTakenOver,
-  ownedKeys,
-  ownershipClean,
-  releasedFields,
-  takenOver,
-} from "./ownership.ts";
-import { fencedPatch, removeMark, removeToolKeys, setManagedFields, setMark } from "./patches.ts";
+import { absent, fenceOf, isLabelled, observationOf, sameStand, targetID, uidOfFence, unknown } from "./observation.ts";
+import { allKeysOurs, dataOwners, keysVersion, markTakenOver, releasedFields, takenOver } from "./ownership.ts";
+import { removeMark, removeToolKeys, setManagedFields } from "./patches.ts";
 import type { KubernetesSecretRef } from "./types.ts";
+import { type MarkChange, SecretWriter, type Step } from "./writer.ts";
 
 export interface KubernetesSecretTargetOptions {
   readonly client: KubeClient;
@@ -80,11 +49,13 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
   readonly #options: KubernetesSecretTargetOptions;
   readonly #client: KubeClient;
   readonly #lookup: SecretLookup;
+  readonly #writer: SecretWriter;
 
   constructor(options: KubernetesSecretTargetOptions) {
     this.#options = options;
     this.#client = options.client;
     this.#lookup = new SecretLookup(options.client, options.store);
+    this.#writer = new SecretWriter({ ...options, lookup: this.#lookup });
   }
 
   key(ref: KubernetesSecretRef): string {
@@ -99,7 +70,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
       refs.map(async (ref): Promise<[string, TargetObservation]> => {
         try {
           const action = `look at Secret ${keyOf(ref)}`;
-          const options = this.#call(ref, signal);
+          const options = this.#writer.call(ref, signal);
           const found = await attempt(action, "get", signal, () => this.#lookup.find(ref, options));
           return [keyOf(ref), found === undefined ? absent : observationOf(ref, found, this.#options.seal)];
         } catch (error) {
@@ -117,19 +88,26 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
   }
 
   async write(ref: KubernetesSecretRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
-    const action = `write Secret ${keyOf(ref)}`;
+    const step: Step = { ref, action: `write Secret ${keyOf(ref)}`, signal };
+    const { action } = step;
     const { content, mark, observed } = request;
     checkContent(content, action);
     const version = keysVersion(content.keys.keys());
     const object = this.#object(ref, content, this.#sealed(ref, { ...mark, targetVersion: version }));
-    if (observed.presence === "Absent") return this.#create(ref, object, version, signal);
+    if (observed.presence === "Absent") return this.#writer.create(step, object, version);
     if (observed.presence !== "Present") throw observed.failure ?? fenceError(action, "could not be looked at");
     if (observed.mark.state !== "Valid" && observed.markLost !== true) {
       throw notOwned(ref.name, "exists and is not ours", action);
     }
-    const current = await this.#takeOver(ref, await this.#current(ref, observed, action, signal), action, signal);
+    const current = await this.#writer.takeOver(step, await this.#current(step, observed));
     const result = await attempt(action, "patch", signal, () =>
-      applyExisting(this.#client, resources.secrets, object, current.metadata.uid ?? "", this.#call(ref, signal)),
+      applyExisting(
+        this.#client,
+        resources.secrets,
+        object,
+        current.metadata.uid ?? "",
+        this.#writer.call(ref, signal),
+      ),
     );
     if (!result.updated) throw fenceError(action, "was deleted or replaced");
     this.#lookup.wrote(ref, result.metadata);
@@ -141,19 +119,22 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     request: Pick<WriteRequest, "mark" | "observed">,
     signal: AbortSignal,
   ): Promise<WriteResult> {
-    const action = `mark Secret ${keyOf(ref)}`;
+    const step: Step = { ref, action: `mark Secret ${keyOf(ref)}`, signal };
+    const { action } = step;
     const { observed } = request;
     if (observed.mark.state !== "Valid" && observed.markLost !== true) {
       throw notOwned(ref.name, "is not ours", action);
     }
-    const current = await this.#current(ref, observed, action, signal);
+    const current = await this.#current(step, observed);
     const version = keysVersion(dataOwners(current.metadata).ours);
     const text = this.#sealed(ref, { ...request.mark, targetVersion: version });
-    return this.#setMark(ref, current, text, [], (metadata) => markTakenOver(metadata, this.#time()), action, signal);
+    const fields: MarkChange["fields"] = (metadata) => markTakenOver(metadata, this.#writer.time());
+    return this.#writer.setMark(step, current, { text, fields });
   }
 
   async adopt(ref: KubernetesSecretRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
-    const action = `adopt Secret ${keyOf(ref)}`;
+    const step: Step = { ref, action: `adopt Secret ${keyOf(ref)}`, signal };
+    const { action } = step;
     const { content, observed } = request;
     checkContent(content, action);
     const secret = await this.#readObject({ ...ref, keys: new Set(content.keys.keys()) }, signal);
@@ -162,24 +143,25 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     refuseAdoption(ref, secret, content, action);
     const version = keysVersion(content.keys.keys());
     const text = this.#sealed(ref, { ...request.mark, targetVersion: version });
-    const fields = (metadata: KubeObject["metadata"]): ReturnType<typeof takenOver> =>
-      takenOver(metadata, content.keys.keys(), this.#time(), true);
-    return this.#setMark(ref, secret, text, removeToolKeys(secret.metadata), fields, action, signal);
+    const fields: MarkChange["fields"] = (metadata) =>
+      takenOver(metadata, content.keys.keys(), this.#writer.time(), true);
+    return this.#writer.setMark(step, secret, { text, fields, more: removeToolKeys(secret.metadata) });
   }
 
   async release(ref: KubernetesSecretRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {
-    const action = `release Secret ${keyOf(ref)}`;
+    const step: Step = { ref, action: `release Secret ${keyOf(ref)}`, signal };
     if (observed.presence === "Absent") return;
-    const current = await this.#current(ref, observed, action, signal);
-    const fields = releasedFields(current.metadata, this.#time());
-    await this.#patch(ref, current, [setManagedFields(fields), ...removeMark(current.metadata)], action, signal);
+    const current = await this.#current(step, observed);
+    const fields = releasedFields(current.metadata, this.#writer.time());
+    await this.#writer.patch(step, current, [setManagedFields(fields), ...removeMark(current.metadata)]);
   }
 
   async remove(ref: KubernetesSecretRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {
-    const action = `delete Secret ${keyOf(ref)}`;
+    const step: Step = { ref, action: `delete Secret ${keyOf(ref)}`, signal };
+    const { action } = step;
     if (observed.presence === "Absent") return;
     if (observed.mark.state !== "Valid") throw notOwned(ref.name, "has no valid mark of ours", action);
-    const { metadata } = await this.#current(ref, observed, action, signal);
+    const { metadata } = await this.#current(step, observed);
     const owners = dataOwners(metadata);
     if (!allKeysOurs(owners) || keysVersion(owners.ours) !== observed.mark.mark.targetVersion) {
       throw notOwned(ref.name, "holds keys of others, or not what its mark says", action);
@@ -190,78 +172,15 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
       this.#client.delete(
         resources.secrets,
         { namespace: ref.namespace, name: ref.name },
-        { ...this.#call(ref, signal), uid, resourceVersion, propagationPolicy: "Background" },
+        { ...this.#writer.call(ref, signal), uid, resourceVersion, propagationPolicy: "Background" },
       ),
     );
     this.#lookup.deleted(ref, uid);
   }
 
-  async #create(
-    ref: KubernetesSecretRef,
-    object: SecretObject,
-    version: string,
-    signal: AbortSignal,
-  ): Promise<WriteResult> {
-    const action = `create Secret ${keyOf(ref)}`;
-    const options = this.#call(ref, signal);
-    const result = await attempt(action, "patch", signal, () =>
-      applyNew(this.#client, resources.secrets, object, options),
-    );
-    if (!result.created) {
-      const found = await attempt(action, "get", signal, () => this.#lookup.ask(ref, options));
-      if (found === undefined || isLabelled(found.metadata)) throw fenceError(action, "appeared");
-      throw notOwned(ref.name, "exists and is not ours", action);
-    }
-    const { metadata } = result.metadata;
-    if (!allKeysOurs(dataOwners(metadata)) && Object.keys(object.data ?? {}).length > 0) {
-      // Somebody else's keys got into it (an admission webhook, a race): what we put there goes again.
-      const nothing: KubeObject = { metadata: { namespace: ref.namespace, name: ref.name } };
-      await attempt(action, "patch", signal, () =>
-        applyExisting(this.#client, resources.secrets, nothing, metadata.uid ?? "", options),
-      );
-      throw notOwned(ref.name, "holds keys of another writer", action);
-    }
-    this.#lookup.wrote(ref, result.metadata);
-    return { version, fence: fenceOf(metadata) };
-  }
-
-  /** Makes every data key, the type, label and mark ours alone, so that the apply that follows needs no force. */
-  async #takeOver(
-    ref: KubernetesSecretRef,
-    current: PartialObjectMetadata,
-    action: string,
-    signal: AbortSignal,
-  ): Promise<PartialObjectMetadata> {
-    if (ownershipClean(current.metadata)) return current;
-    let { metadata } = current;
-    if ((metadata.managedFields ?? []).length === 0) {
-      // Restored or reset without managedFields: an apply of our label alone has the API server write down all keys.
-      const { namespace, name } = ref;
-      const labels = { [secretMetadata.managedLabel]: LABEL_TRUE };
-      const noted = await attempt(action, "patch", signal, () =>
-        applyExisting(
-          this.#client,
-          resources.secrets,
-          { metadata: { namespace, name, labels } },
-          metadata.uid ?? "",
-          this.#call(ref, signal),
-        ),
-      );
-      if (!noted.updated) throw fenceError(action, "was deleted or replaced");
-      metadata = noted.metadata.metadata;
-    }
-    const fields = takenOver(metadata, ownedKeys(dataOwners(metadata)), this.#time(), false);
-    return this.#patch(ref, { metadata }, [setManagedFields(fields)], action, signal);
-  }
-
   /** The Secret as it is now, if it is still the one that was observed, and still ours by its label. */
-  async #current(
-    ref: KubernetesSecretRef,
-    observed: TargetObservation,
-    action: string,
-    signal: AbortSignal,
-  ): Promise<PartialObjectMetadata> {
-    const found = await attempt(action, "get", signal, () => this.#lookup.find(ref, this.#call(ref, signal)));
+  async #current({ ref, action, signal }: Step, observed: TargetObservation): Promise<PartialObjectMetadata> {
+    const found = await attempt(action, "get", signal, () => this.#lookup.find(ref, this.#writer.call(ref, signal)));
     if (found === undefined) throw fenceError(action, "was deleted");
     if (!isLabelled(found.metadata)) throw notOwned(ref.name, "does not carry our label (any more)", action);
     if (!sameStand(observed, observationOf(ref, found, this.#options.seal))) throw fenceError(action, "changed");
@@ -271,71 +190,12 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     return found;
   }
 
-  /**
-   * Sets label and mark, and puts them and `fields` into our apply entry. That takes two patches: the first one's own
-   * changes are recorded under our name as an update, which the second drops. If the second does not get through, the
-   * next write does it.
-   */
-  async #setMark(
-    ref: KubernetesSecretRef,
-    current: PartialObjectMetadata,
-    text: string,
-    more: readonly JsonPatchOperation[],
-    fields: (metadata: KubeObject["metadata"]) => ReturnType<typeof takenOver>,
-    action: string,
-    signal: AbortSignal,
-  ): Promise<WriteResult> {
-    const operations = [
-      setManagedFields(fields(current.metadata)),
-      ...(isLabelled(current.metadata) && markAnnotation(current.metadata) === text
-        ? []
-        : setMark(current.metadata, text)),
-      ...more,
-    ];
-    let marked = await this.#patch(ref, current, operations, action, signal);
-    if (!ownershipClean(marked.metadata)) {
-      const second = [setManagedFields(fields(marked.metadata))];
-      marked = await this.#patch(ref, marked, second, action, signal).catch((error: unknown) => {
-        signal.throwIfAborted();
-        if (error instanceof SyncError) return marked;
-        throw error;
-      });
-    }
-    const mark = this.#options.seal.read(targetID(ref), markFields(text));
-    return { version: mark.state === "Valid" ? mark.mark.targetVersion : "", fence: fenceOf(marked.metadata) };
-  }
-
-  async #patch(
-    ref: KubernetesSecretRef,
-    current: PartialObjectMetadata,
-    operations: readonly JsonPatchOperation[],
-    action: string,
-    signal: AbortSignal,
-  ): Promise<PartialObjectMetadata> {
-    const answer = await attempt(action, "patch", signal, async () => {
-      try {
-        return await this.#client.jsonPatch(
-          resources.secrets,
-          { namespace: ref.namespace, name: ref.name },
-          fencedPatch(current.metadata, operations),
-          { ...this.#call(ref, signal), fieldManager: MANAGER },
-        );
-      } catch (error) {
-        // A test in the patch that does not hold answers 422 without saying so.
-        if (isInvalid(error) || isConflict(error)) throw fenceError(action, "was changed by somebody else");
-        throw error;
-      }
-    });
-    this.#lookup.wrote(ref, answer);
-    return answer;
-  }
-
   async #readObject(ref: KubernetesSecretRef, signal: AbortSignal): Promise<SecretObject | undefined> {
     return attempt(`read Secret ${keyOf(ref)}`, "get", signal, () =>
       this.#client.find<SecretObject>(
         resources.secrets,
         { namespace: ref.namespace, name: ref.name },
-        this.#call(ref, signal),
+        this.#writer.call(ref, signal),
       ),
     );
   }
@@ -355,20 +215,5 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
 
   #sealed(ref: KubernetesSecretRef, mark: WriteRequest["mark"]): string {
     return markText(this.#options.seal.seal(targetID(ref), mark));
-  }
-
-  #call(ref: KubernetesSecretRef, signal: AbortSignal): CallOptions & { readonly fieldManager: string } {
-    const { userAgent, cluster } = this.#options;
-    const whom = ref.object === undefined ? cluster : `${cluster}; ${ref.object}`;
-    return {
-      signal,
-      fieldManager: MANAGER,
-      ...(userAgent === undefined ? {} : { userAgent: `${userAgent} (${whom.replace(/[^\w./:; -]/g, "_")})` }),
-    };
-  }
-
-  /** Now, as managedFields carry it. */
-  #time(): string {
-    return `${new Date(this.#options.clock.now()).toISOString().slice(0, 19)}Z`;
   }
 }
