@@ -21,7 +21,10 @@ export type ApplyNewResult =
 
 export type ApplyExistingResult =
   | { readonly updated: true; readonly metadata: PartialObjectMetadata }
-  /** The object with that uid does not exist any more; nothing was changed and nothing was created. */
+  /**
+   * The object with that uid does not exist any more, or is in another state than the given one; nothing was changed and nothing
+   * was created.
+   */
   | { readonly updated: false };
 
 /** Writes an object that must not exist yet. After a lost answer the next call finds it there, ours by its managedFields. */
@@ -45,6 +48,14 @@ export async function applyNew(
   }
 }
 
+export interface ApplyExistingOptions extends ApplyOptions {
+  /**
+   * Write only in this state of the object. The one fence that also holds for a process that was paused between its last look
+   * at the lease and the sending: the server refuses it once the new leader has written.
+   */
+  readonly resourceVersion?: string | undefined;
+}
+
 /**
  * Writes an object that exists with this uid.
  * @throws ApiStatusError 409 with `fields` when others manage fields that differ and `force` is not set
@@ -54,14 +65,16 @@ export async function applyExisting(
   resource: Resource,
   object: KubeObject,
   uid: string,
-  options: ApplyOptions = {},
+  options: ApplyExistingOptions = {},
 ): Promise<ApplyExistingResult> {
   const { resourceVersion: _version, ...metadata } = object.metadata;
+  const { resourceVersion, ...apply } = options;
+  const lock = resourceVersion === undefined ? {} : { resourceVersion };
   try {
-    const updated = await client.apply(resource, { ...object, metadata: { ...metadata, uid } }, options);
+    const updated = await client.apply(resource, { ...object, metadata: { ...metadata, uid, ...lock } }, apply);
     return { updated: true, metadata: updated };
   } catch (error) {
-    // Gone: 409 without fields. Replaced: 422 on metadata.uid.
+    // Gone or another state: 409 without fields. Replaced: 422 on metadata.uid.
     if (isConflict(error) && !hasFields(error)) return { updated: false };
     if (isInvalid(error) && hasFields(error, "metadata.uid")) return { updated: false };
     throw error;

@@ -142,7 +142,7 @@ export class LeaderElector {
     try {
       await this.#waitOutPredecessor(reign);
       if (!reign.signal.aborted) {
-        this.#options.onTransition?.("started", this.#options.identity);
+        this.#tell("started", this.#options.identity);
         await work(reign);
       }
     } catch (error) {
@@ -153,7 +153,7 @@ export class LeaderElector {
       reign.end();
       await renewing;
       this.#reign = undefined;
-      if (reign.lost) this.#options.onTransition?.("lost", this.holder);
+      if (reign.lost) this.#tell("lost", this.holder);
       else await this.#release();
     }
     return reign.lost;
@@ -164,7 +164,7 @@ export class LeaderElector {
       this.lastAttemptMs = this.#clock.now();
       const reign = await this.#tryAcquire(signal).catch(() => undefined);
       if (reign !== undefined) {
-        this.#options.onTransition?.("acquired", this.#options.identity);
+        this.#tell("acquired", this.#options.identity);
         return reign;
       }
       await this.#clock.sleep(this.#retryMs * (0.8 + 0.4 * this.#random()), signal).catch(() => undefined);
@@ -258,7 +258,7 @@ export class LeaderElector {
     };
     try {
       this.#observe(await this.#options.client.update<Lease>(resources.leases, { ...lease, spec }, this.#call()));
-      this.#options.onTransition?.("released", "");
+      this.#tell("released", "");
     } catch {
       // It runs out by itself.
     }
@@ -274,7 +274,15 @@ export class LeaderElector {
     // A holder with longer times than ours is given them; nonsense is not believed.
     const durationMs = Math.max(this.#durationMs, Math.min(declaredMs > 0 ? declaredMs : 0, 600_000));
     this.#observed = { holder, renewTime, durationMs, atMs: this.#clock.monotonic() };
-    if (old?.holder !== holder) this.#options.onTransition?.("observed", holder);
+    if (old?.holder !== holder) this.#tell("observed", holder);
+  }
+
+  #tell(transition: LeaderTransition, holder: string): void {
+    try {
+      this.#options.onTransition?.(transition, holder);
+    } catch {
+      // A broken observer must not cost the lease.
+    }
   }
 
   get #name() {

@@ -361,6 +361,20 @@ describe("Reflector", () => {
     expect(problems).toEqual([]);
   });
 
+  it("goes on when strip or the observer of problems throws", async () => {
+    api.put("a", "red");
+    const broken = (): never => {
+      throw new Error("broken");
+    };
+    const { store } = await started({ strip: broken, onProblem: broken });
+    expect(store.get("ns/a")?.spec?.color).toBe("red");
+    server.cut();
+    await until("the watch to be gone", () => api.open.size === 0);
+    api.put("b", "red");
+    await clock.advance(500);
+    await until("b", () => store.size === 2);
+  });
+
   it("lists again after a while as a safety net", async () => {
     const { store } = await started({ relistMs: 100_000, silenceMs: 50_000 });
     api.put("a", "red");

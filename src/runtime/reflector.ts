@@ -157,7 +157,7 @@ export class Reflector<T extends KubeObject> {
     // Full minus up to half: replicas that failed together come back apart. Capped by the liveness limit, not by the server.
     const wait = Math.min(Math.max(full * (1 - 0.5 * this.#random()), retryAfterOf(error)), 60_000);
     const retryInMs = Math.round(wait);
-    this.#options.onProblem?.({ name: this.name, phase, code: codeOf(error), retryInMs });
+    this.#report({ name: this.name, phase, code: codeOf(error), retryInMs });
     await this.#clock.sleep(retryInMs, signal).catch(() => undefined);
   }
 
@@ -167,7 +167,7 @@ export class Reflector<T extends KubeObject> {
    * happens at the start, after 410 and once an hour, never per object.
    */
   async #list(signal: AbortSignal): Promise<void> {
-    const { client, resource, store, strip } = this.#options;
+    const { client, resource, store } = this.#options;
     this.lists += 1;
     const objects: T[] = [];
     let version = "";
@@ -177,7 +177,7 @@ export class Reflector<T extends KubeObject> {
       limit: this.#unpaged ? 0 : (this.#options.pageSize ?? 500),
     });
     for await (const page of pages) {
-      for (const item of page.items) objects.push(strip === undefined ? item : strip(item));
+      for (const item of page.items) objects.push(this.#strip(item));
       version = page.resourceVersion;
       this.#contact();
     }
@@ -241,19 +241,36 @@ export class Reflector<T extends KubeObject> {
 
   /** Takes one event. @returns "relist" when the versions do not go on from where we were */
   #apply(event: WatchEvent): WatchEnd {
-    const { store, strip } = this.#options;
+    const { store } = this.#options;
     if (event.type === "ERROR") throw statusError(codeIn(event.object), event.object);
     const object = asObject<T>(event.object);
     const version = object?.metadata.resourceVersion;
     if (object === undefined || version === undefined) throw new ApiConnectionError("badResponse", false);
     // A lower version than before: the storage was set back (restored from a backup).
     if (isLower(version, this.#version)) return "relist";
-    if (event.type === "ADDED" || event.type === "MODIFIED") store.upsert(strip === undefined ? object : strip(object));
-    else if (event.type === "DELETED") store.remove(keyOf(object), strip === undefined ? object : strip(object));
+    if (event.type === "ADDED" || event.type === "MODIFIED") store.upsert(this.#strip(object));
+    else if (event.type === "DELETED") store.remove(keyOf(object), this.#strip(object));
     else if (event.type !== "BOOKMARK") throw new ApiConnectionError("badResponse", false);
     this.#version = version;
     this.#failures = 0;
     return "resume";
+  }
+
+  #report(problem: ReflectorProblem): void {
+    try {
+      this.#options.onProblem?.(problem);
+    } catch {
+      // A broken observer must not end the loop.
+    }
+  }
+
+  /** An object that cannot be made smaller is kept as it came: one of them must not hold up all others. */
+  #strip(object: T): T {
+    try {
+      return this.#options.strip?.(object) ?? object;
+    } catch {
+      return object;
+    }
   }
 
   #contact(): void {

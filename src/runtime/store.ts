@@ -151,7 +151,11 @@ export class Store<T extends KubeObject> {
     try {
       call();
     } catch (error) {
-      this.#onHandlerError(error);
+      try {
+        this.#onHandlerError(error);
+      } catch {
+        // Nobody is left to be told.
+      }
     }
   }
 }

@@ -171,8 +171,6 @@ export class KubeTransport {
   ): Promise<T> {
     let refreshed = false;
     for (let attempt = 1; ; attempt++) {
-      await this.#credentials.current();
-      request.guard?.();
       try {
         return await this.#once(request, signal, use);
       } catch (error) {
@@ -209,30 +207,27 @@ export class KubeTransport {
   ): Promise<T> {
     const started = this.#clock.monotonic();
     let code = "other";
+    let guarded = true;
     try {
       const { headers, tls } = await this.#credentials.current();
-      const agents = this.#agentsFor(tls);
+      const { calls, direct } = this.#agentsFor(tls);
       if (signal.aborted) throw new ApiConnectionError("aborted", false);
-      const answer = await (request.urgent === true ? agents.direct : agents.calls).request({
-        origin: new URL(this.#options.config.server).origin,
-        path: this.#path(request),
-        method: request.method,
-        headers: {
-          ...headers,
-          accept: request.accept ?? "application/json",
-          "user-agent": headerText(request.userAgent ?? this.#options.userAgent),
-          ...(request.body === undefined ? {} : { "content-type": request.contentType ?? "application/json" }),
-        },
-        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
-        ...(request.verb === "watch" ? { bodyTimeout: 0 } : {}),
-        signal,
-      });
+      const options = this.#dispatchOptions(request, headers, signal);
+      guarded = false;
+      request.guard?.();
+      guarded = true;
+      // With a free connection the bytes go to the socket within this call.
+      const answer = await (request.urgent === true ? direct : calls).request(options);
       this.lastContactMs = this.#clock.now();
       code = String(answer.statusCode);
       if (answer.statusCode >= 200 && answer.statusCode < 300) return await use(answer);
       throw await this.#refusal(answer);
     } catch (error) {
       if (error instanceof ApiStatusError) throw error;
+      if (!guarded) {
+        code = "guard";
+        throw error;
+      }
       const failure = connectionError(error);
       code = failure.kind;
       throw failure;
@@ -240,6 +235,27 @@ export class KubeTransport {
       const { verb, resource } = request;
       this.#observe({ verb, resource, code, ms: this.#clock.monotonic() - started });
     }
+  }
+
+  #dispatchOptions(
+    request: KubeRequest,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Dispatcher.RequestOptions {
+    return {
+      origin: new URL(this.#options.config.server).origin,
+      path: this.#path(request),
+      method: request.method,
+      headers: {
+        ...headers,
+        accept: request.accept ?? "application/json",
+        "user-agent": headerText(request.userAgent ?? this.#options.userAgent),
+        ...(request.body === undefined ? {} : { "content-type": request.contentType ?? "application/json" }),
+      },
+      ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      ...(request.verb === "watch" ? { bodyTimeout: 0 } : {}),
+      signal,
+    };
   }
 
   #observe(observation: RequestObservation): void {

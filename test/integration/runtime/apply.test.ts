@@ -128,6 +128,25 @@ describe("later writes", () => {
     expect(await stored("replaced")).toEqual(before);
   });
 
+  it("are refused in another state of the object when they name one", async () => {
+    const uid = await created("locked", { a: "1" });
+    const old = (await stored("locked")).metadata.resourceVersion;
+    const first = await applyExisting(client, resources.secrets, secret("locked", { a: "2" }), uid, {
+      resourceVersion: old,
+    });
+    expect(first.updated).toBe(true);
+    const stale = { resourceVersion: old, force: true };
+    expect(await applyExisting(client, resources.secrets, secret("locked", { a: "3" }), uid, stale)).toEqual({
+      updated: false,
+    });
+    expect((await stored("locked")).data).toEqual({ a: base64("2") });
+    await client.delete(resources.secrets, { namespace, name: "locked" });
+    expect(await applyExisting(client, resources.secrets, secret("locked", { a: "3" }), uid, stale)).toEqual({
+      updated: false,
+    });
+    expect(await client.find(resources.secrets, { namespace, name: "locked" })).toBeUndefined();
+  });
+
   it("tell a conflict of owners from an object that is gone", async () => {
     const uid = await created("contested", { a: "1" });
     await writeAs("kubectl-edit", "contested", { data: { a: base64("edited") } });

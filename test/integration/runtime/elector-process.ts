@@ -3,6 +3,8 @@ import {
   KubeClient,
   KubeTransport,
   LeaderElector,
+  applyExisting,
+  applyNew,
   loadClusterConfig,
   resources,
   type LeaderElectorOptions,
@@ -30,16 +32,26 @@ const elector = new LeaderElector({
 });
 await elector.run(async (leadership) => {
   say("leading");
+  const map = (n: number) => ({ metadata: { namespace, name: "written" }, data: { by: identity, n: String(n) } });
+  const options = {
+    force: true,
+    signal: leadership.signal,
+    guard: () => leadership.assertHeld(),
+    timeoutMs: 500,
+  };
+  const first = await applyNew(client, resources.configMaps, map(0), options);
+  if (!first.created) return;
+  let { uid = "", resourceVersion } = first.metadata.metadata;
+  say("written");
   for (let n = 1; ; n++) {
-    const map = { metadata: { namespace, name: "written" }, data: { by: identity, n: String(n) } };
     try {
-      leadership.assertHeld();
-      await client.apply(resources.configMaps, map, { force: true, signal: leadership.signal, timeoutMs: 500 });
+      const next = await applyExisting(client, resources.configMaps, map(n), uid, { ...options, resourceVersion });
+      if (!next.updated) break;
+      ({ uid = "", resourceVersion } = next.metadata.metadata);
     } catch {
-      say("fenced");
-      return;
+      break;
     }
-    if (n === 1) say("written");
   }
+  say("fenced");
 }, stop.signal);
 await transport.close();
