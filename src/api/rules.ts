@@ -44,8 +44,13 @@ export function celString(text: string): string {
 
 /** The expression of a pattern that the API server reads as well; written for RE2, so without JavaScript's shorthands. */
 export function compile(pattern: string): RegExp {
-  return new RegExp(pattern);
+  const known = compiled.get(pattern);
+  if (known !== undefined) return known;
+  const expression = new RegExp(pattern);
+  compiled.set(pattern, expression);
+  return expression;
 }
+const compiled = new Map<string, RegExp>();
 
 /**
  * A rule that a text matches `pattern`: linear in RE2 (API server) and in JavaScript alike. The text is checked by CEL

@@ -123,6 +123,40 @@ describe("specs that are good", () => {
   });
 });
 
+describe("the largest specs", () => {
+  const long = (length: number, start: string): string => start.padEnd(length, "x");
+  it("are within the budget of the API server's rules", async () => {
+    const sync = edited(syncSpec, {
+      source: { path: long(512, "prod/") },
+      targets: {
+        scaivault: {
+          path: `a/${long(500, "b")}`,
+          tags: Array.from({ length: 32 }, (_, i) => long(256, `tag-${i}-`)),
+          description: long(512, "d"),
+        },
+        kubernetesSecret: {
+          data: Array.from({ length: 100 }, (_, i) => ({
+            key: long(253, `key-${i}-`),
+            field: long(512, ".f"),
+            decode: "Base64",
+          })),
+        },
+      },
+    });
+    const backend = edited(awsSpec, {
+      grants: Array.from({ length: 32 }, (_, i) => ({
+        name: `grant-${i}`,
+        namespaces: { names: Array.from({ length: 64 }, (_item, j) => long(63, `ns-${j}-`)) },
+        read: Array.from({ length: 32 }, (_item, j) => long(512, `prod/{namespace}/*/${j}/`)),
+      })),
+    });
+    expect(await post("SecretSync", "largest", sync)).toMatchObject({ code: 201, body: { spec: sync } });
+    expect(await post("FederationBackend", "largest", backend)).toMatchObject({ code: 201, body: { spec: backend } });
+    expect(check(secretSyncSpec, sync, { unknown: "Refuse" })).toEqual([]);
+    expect(check(federationBackendSpec, backend, { unknown: "Refuse" })).toEqual([]);
+  });
+});
+
 describe("specs that are bad", () => {
   it("are each refused by kubectl apply with exactly one line that says what to write", async () => {
     const { lines, taken } = await applyAll(badSpecs.map(({ kind, name, spec }) => object(kind, name, spec)));
