@@ -1,0 +1,41 @@
+import { CONFIG_FILE_VARIABLE, type Config, configProblemLine, readConfig } from "../config/index.ts";
+import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
+
+/** The option that every command with a configuration has. */
+export const configOption = {
+  name: "config",
+  flags: "-c, --config <file>",
+  description: "configuration file; values can be overridden by SCAIVAULT_OPERATOR_* variables",
+} as const;
+
+const DEFAULT_FILE = "/etc/scaivault-operator/config.yaml";
+
+/** Reads the configuration that a command was given; all its problems at once. */
+export function configOf(args: CommandArguments, io: CommandIO): Config | CommandResult {
+  const given = args.options["config"];
+  const file = typeof given === "string" ? given : (io.environment[CONFIG_FILE_VARIABLE] ?? DEFAULT_FILE);
+  const result = readConfig(file, io.environment);
+  if (result.ok) return result.config;
+  const lines = result.problems.map((problem) => configProblemLine(problem));
+  return { exitCode: 1, data: { problems: result.problems }, text: lines.join("\n") };
+}
+
+export function isConfig(value: Config | CommandResult): value is Config {
+  return "cluster" in value;
+}
+
+/** `run`: the operator itself, until it is asked to end. */
+export function runCommand(start: (config: Config, io: CommandIO) => Promise<number>): CommandDefinition {
+  return {
+    name: "run",
+    summary: "Runs the operator until it is asked to end (SIGTERM).",
+    examples: ["scaivault-operator run --config /etc/scaivault-operator/config.yaml"],
+    arguments: [],
+    options: [configOption],
+    async handler(args, io) {
+      const config = configOf(args, io);
+      if (!isConfig(config)) return config;
+      return { exitCode: await start(config, io), data: undefined, text: "" };
+    },
+  };
+}

@@ -1,0 +1,40 @@
+import type { Demand } from "../catalogue/index.ts";
+import { SyncError } from "../errors/index.ts";
+import { indexes } from "./caches.ts";
+import { resolveSubject, type Subject } from "./subject.ts";
+import type { World } from "./world.ts";
+
+/** SecretSyncs of the given backends that may be looked at: allowed, not suspended, not being deleted. */
+export function* activeSubjects(world: World, backends: Iterable<string>): Iterable<Subject> {
+  for (const backend of backends) {
+    for (const object of world.caches.syncs.byIndex(indexes.backend, backend)) {
+      if (object.metadata.deletionTimestamp !== undefined) continue;
+      const subject = resolveSubject(world, object);
+      if (subject instanceof SyncError || subject.refusal !== undefined || subject.effective.suspend) continue;
+      yield subject;
+    }
+  }
+}
+
+/** What the objects of some backends want from their store, with the shortest interval for each path. */
+export function demandOf(world: World, backends: ReadonlySet<string>): Demand {
+  const paths = new Map<string, number>();
+  const subtrees = new Map<string, number>();
+  for (const subject of activeSubjects(world, backends)) {
+    if (subject.location === undefined) continue;
+    const into = subject.location.kind === "path" ? paths : subtrees;
+    const { syncIntervalMs } = subject.effective;
+    into.set(subject.location.path, Math.min(into.get(subject.location.path) ?? Infinity, syncIntervalMs));
+  }
+  return { paths, subtrees };
+}
+
+/** Versions that were copied last, by path, as the objects' status says. */
+export function knownVersions(world: World, backends: ReadonlySet<string>): ReadonlyMap<string, string> {
+  const known = new Map<string, string>();
+  for (const subject of activeSubjects(world, backends)) {
+    const copied = subject.sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
+    if (subject.location?.kind === "path" && copied !== undefined) known.set(subject.location.path, copied);
+  }
+  return known;
+}

@@ -1,0 +1,247 @@
+import { annotations } from "../api/index.ts";
+import type { Demand, PolledEvent } from "../catalogue/index.ts";
+import { type KubeObject, keyOf, type Lane, type PartialObjectMetadata, QueueSet, WorkQueue } from "../runtime/index.ts";
+import { BackendController } from "./backend-controller.ts";
+import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend-registry.ts";
+import { indexes } from "./caches.ts";
+import { demandOf, knownVersions } from "./demand.ts";
+import { ownerOfSecret, releaseOrphan } from "./orphans.ts";
+import { refreshScaiVault } from "./scaivault-refresh.ts";
+import { StatusWriter } from "./status-writer.ts";
+import { SyncController } from "./sync-controller.ts";
+import { backendKeyOf, viewSync } from "./views.ts";
+import type { World } from "./world.ts";
+
+/** Queue of objects whose store is not known (yet). */
+const NO_STORE = "";
+const COUNTS_DEBOUNCE_MS = 2_000;
+
+export interface OperatorOptions {
+  /** Everything that is shared; the registry is made here, because its hooks come from here. */
+  readonly world: (registry: BackendRegistry) => World;
+  readonly clock: World["clock"];
+  /** SecretSyncs worked on at a time, per store. */
+  readonly workers: number;
+}
+
+/**
+ * One term of leadership: queues, registry and controllers, from the first enqueue to a clean end. Caches outlive it.
+ */
+export class OperatorTerm {
+  readonly #world: World;
+  readonly #registry: BackendRegistry;
+  readonly #syncs: SyncController;
+  readonly #backends: BackendController;
+  readonly #syncQueues: QueueSet;
+  readonly #backendQueue: WorkQueue;
+  readonly #unsubscribe: (() => void)[] = [];
+  readonly #abort = new AbortController();
+
+  constructor(options: OperatorOptions) {
+    const hooks: RegistryHooks = {
+      demand: (backends) => this.#demand(backends),
+      known: (backends) => knownVersions(this.#world, backends),
+      onPolled: (store, event) => this.#polled(store, event),
+      onState: (store, what) => this.#stateChanged(store, what),
+    };
+    this.#registry = new BackendRegistry({ clock: options.clock, hooks });
+    this.#world = options.world(this.#registry);
+    const status = new StatusWriter(this.#world);
+    this.#syncs = new SyncController(this.#world, status);
+    this.#backends = new BackendController(this.#world, status);
+    const onError = (key: string) => this.#world.log.error("reconcile failed", { name: key, reason: "Unexpected" });
+    this.#syncQueues = new QueueSet({
+      clock: options.clock,
+      workers: options.workers,
+      handler: (key, context) => this.#reconcileSync(key, context.lane, context.signal),
+      onError,
+    });
+    this.#backendQueue = new WorkQueue({ clock: options.clock });
+    this.#backendHandler = { onError };
+  }
+
+  readonly #backendHandler: { onError: (key: string) => void };
+
+  /** Works until the signal aborts. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { caches } = this.#world;
+    this.#backendQueue.run(4, (key, context) => this.#reconcileBackend(key, context.signal), this.#backendHandler);
+    // Backends first: their sources are made before the objects that read them are looked at.
+    this.#unsubscribe.push(
+      caches.backends.subscribe({
+        add: (object) => this.#backendQueue.add(keyOf(object), "user"),
+        update: (object, old) => this.#backendUpdated(object, old),
+        delete: (object) => this.#backendQueue.add(keyOf(object), "user"),
+      }),
+      caches.credentials.subscribe({
+        add: (object) => this.#credentialChanged(object),
+        update: (object, old) => {
+          if (object.metadata.resourceVersion !== old.metadata.resourceVersion) this.#credentialChanged(object);
+        },
+        delete: (object) => this.#credentialChanged(object),
+      }),
+      caches.syncs.subscribe({
+        add: (object) => this.#enqueueSync(object, "refresh"),
+        update: (object, old) => this.#syncUpdated(object, old),
+        delete: (object) => this.#syncDeleted(object),
+      }),
+      caches.managed.subscribe({
+        add: (object) => this.#secretChanged(object),
+        update: (object) => this.#secretChanged(object),
+        delete: (object) => this.#secretChanged(object),
+      }),
+    );
+    await new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    await this.#end();
+  }
+
+  /** Queues, for metrics. */
+  stats() {
+    return { syncs: this.#syncQueues.stats(), backends: this.#backendQueue.stats() };
+  }
+
+  get registry(): BackendRegistry {
+    return this.#registry;
+  }
+
+  async #end(): Promise<void> {
+    this.#abort.abort();
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await Promise.all([this.#syncQueues.shutdown(5_000), this.#backendQueue.shutdown(5_000)]);
+    await this.#registry.close();
+  }
+
+  async #reconcileSync(key: string, lane: string, signal: AbortSignal) {
+    const started = this.#world.clock.monotonic();
+    const next = await this.#syncs.reconcile(key, lane, signal);
+    this.#world.metrics.reconciled("SecretSync", "done", this.#world.clock.monotonic() - started);
+    return next;
+  }
+
+  async #reconcileBackend(key: string, signal: AbortSignal) {
+    const changed = await this.#backends.reconcile(key, signal);
+    if (changed) this.#enqueueDependants([key], "user");
+  }
+
+  #backendUpdated(object: KubeObject, old: KubeObject): void {
+    if (!specChanged(object, old)) return;
+    this.#backendQueue.add(keyOf(object), "user");
+    // Grants may have changed although the store is the same.
+    this.#enqueueDependants([keyOf(object)], "user");
+  }
+
+  #credentialChanged(object: PartialObjectMetadata): void {
+    for (const backend of this.#world.caches.backends.byIndex(indexes.credential, keyOf(object)))
+      this.#backendQueue.add(keyOf(backend), "user");
+  }
+
+  #syncUpdated(object: KubeObject, old: KubeObject): void {
+    if (specChanged(object, old)) {
+      this.#enqueueSync(object, "user");
+      return;
+    }
+    if (object.metadata.resourceVersion !== old.metadata.resourceVersion) this.#countsChanged(object);
+  }
+
+  #syncDeleted(object: KubeObject): void {
+    this.#syncQueues.forgetKey(keyOf(object));
+    this.#countsChanged(object);
+    releaseOrphan(this.#world, object, this.#abort.signal).catch(() => undefined);
+    // Whoever waits for the same targets may have them now.
+    for (const other of this.#world.caches.syncs.byIndex(indexes.namespace, object.metadata.namespace ?? ""))
+      if (sharesTarget(object, other)) this.#enqueueSync(other, "user");
+  }
+
+  #secretChanged(object: PartialObjectMetadata): void {
+    const key = ownerOfSecret(this.#world, object);
+    const owner = key === undefined ? undefined : this.#world.caches.syncs.get(key);
+    if (owner !== undefined) this.#enqueueSync(owner, "drift");
+    for (const named of this.#world.caches.syncs.byIndex(indexes.secretTarget, keyOf(object)))
+      if (keyOf(named) !== key) this.#enqueueSync(named, "drift");
+  }
+
+  /** Counts of a backend move with its dependants, but not once for each of them. */
+  #countsChanged(object: KubeObject): void {
+    const view = viewSync(object);
+    if (view.ok) this.#backendQueue.addAfter(backendKeyOf(view.object), COUNTS_DEBOUNCE_MS, "refresh");
+  }
+
+  #enqueueSync(object: KubeObject, lane: Lane): void {
+    const view = viewSync(object);
+    const state = view.ok ? this.#registry.get(backendKeyOf(view.object)) : undefined;
+    const queue = state?.state === "Usable" ? state.store.identityKey : NO_STORE;
+    this.#syncQueues.add(queue, keyOf(object), lane);
+  }
+
+  #enqueueDependants(backends: Iterable<string>, lane: Lane, only?: ReadonlySet<string>): void {
+    for (const backend of backends) {
+      for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {
+        if (only === undefined || only.has(keyOf(object))) this.#enqueueSync(object, lane);
+      }
+    }
+  }
+
+  #demand(backends: ReadonlySet<string>): Demand {
+    return demandOf(this.#world, backends);
+  }
+
+  /** A poll ended: ScaiVault is asked for all targets in a few calls, then everybody is looked at, changed ones first. */
+  async #polled(store: StoreHandle, event: PolledEvent): Promise<void> {
+    this.#world.metrics.poll([...store.backends].join(","), event.method, event.ms);
+    const changed = new Set(event.changed);
+    if (event.full) await refreshScaiVault(this.#world, store, this.#abort.signal);
+    for (const backend of store.backends) {
+      for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {
+        const concerned = changed.size > 0 && concerns(object, changed);
+        if (event.full || concerned) this.#enqueueSync(object, concerned ? "drift" : "refresh");
+      }
+      this.#backendQueue.add(backend, "refresh");
+    }
+  }
+
+  #stateChanged(store: StoreHandle, what: "failing" | "recovered" | "stale"): void {
+    const error = store.poller.state.state === "Failing" ? store.poller.state.error : undefined;
+    this.#world.log[what === "recovered" ? "info" : "warn"](`store ${what}`, {
+      store: store.identity,
+      ...(error === undefined ? {} : { reason: error.reason, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) }),
+    });
+    for (const backend of store.backends) this.#backendQueue.add(backend, "user");
+    if (what === "stale" || what === "failing") this.#enqueueDependants(store.backends, "refresh");
+  }
+}
+
+/** Status writes of ours do not count. */
+function specChanged(object: KubeObject, old: KubeObject): boolean {
+  const own = (o: KubeObject) => [
+    o.metadata.uid,
+    o.metadata.generation,
+    o.metadata.deletionTimestamp,
+    o.metadata.annotations?.[annotations.syncRequestedAt],
+    o.metadata.annotations?.[annotations.approve],
+  ];
+  const before = own(old);
+  return own(object).some((value, at) => value !== before[at]);
+}
+
+function concerns(object: KubeObject, changed: ReadonlySet<string>): boolean {
+  const view = viewSync(object);
+  if (!view.ok) return false;
+  const { path, subtree } = view.object.spec.source;
+  if (path !== undefined) return changed.has(path) || path.startsWith("arn:");
+  const prefix = subtree?.slice(0, -"**".length) ?? "";
+  return [...changed].some((one) => one.startsWith(prefix));
+}
+
+function sharesTarget(a: KubeObject, b: KubeObject): boolean {
+  const [left, right] = [viewSync(a), viewSync(b)];
+  if (!left.ok || !right.ok) return false;
+  const [x, y] = [left.object, right.object];
+  const name = (o: typeof x) => o.spec.targets.kubernetesSecret && (o.spec.targets.kubernetesSecret.name ?? o.metadata.name);
+  const sameSecret = name(x) !== undefined && name(x) === name(y);
+  const path = x.spec.targets.scaivault?.path;
+  return sameSecret || (path !== undefined && path === y.spec.targets.scaivault?.path);
+}
+

@@ -1,0 +1,24 @@
+import { activeSubjects } from "./demand.ts";
+import type { StoreHandle } from "./backend-registry.ts";
+import { pairsOf } from "./subject.ts";
+import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
+
+/** Asks ScaiVault for the metadata of all targets of one store, a hundred a call. */
+export async function refreshScaiVault(world: World, store: StoreHandle, signal: AbortSignal): Promise<void> {
+  const { scaivault } = world;
+  if (scaivault === undefined) return;
+  const addresses = new Map<string, ScaiVaultAddress>();
+  for (const subject of activeSubjects(world, store.backends)) {
+    const spec = subject.sync.spec.targets.scaivault;
+    if (spec === undefined || subject.location === undefined) continue;
+    const below = subject.location.kind === "path" ? [] : (store.poller.subtree(subject.location.path)?.paths ?? []);
+    for (const pair of pairsOf(subject, below).pairs) {
+      if (pair.scaivaultPath === undefined) continue;
+      if (!world.rights.scaivault(subject.sync.metadata.namespace, pair.scaivaultPath, "write").ok) continue;
+      const fact = store.poller.fact(pair.ref.path)?.fact;
+      const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+      addresses.set(pair.scaivaultPath, scaivaultAddress(spec, pair.scaivaultPath, subject.sync, tags, "verification"));
+    }
+  }
+  if (addresses.size > 0) await scaivault.observations.refresh([...addresses.values()], signal);
+}

@@ -1,0 +1,302 @@
+import { annotations, type SecretSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
+import { isStoreWide } from "../catalogue/index.ts";
+import type { Action, PairPlan } from "../decide/types.ts";
+import { reasons, SyncError, toSyncError } from "../errors/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
+import { errorFields } from "../telemetry/index.ts";
+import { approvalOf } from "./approvals.ts";
+import { evaluatePair, type EvaluatedTarget, type PairResult } from "./evaluate.ts";
+import { executePair, type ExecutedPair } from "./execute.ts";
+import { finalize, needsFinalizer } from "./finalize.ts";
+import { gatherTargets, sourceStateOf } from "./gather.ts";
+import { Reverts } from "./reverts.ts";
+import { type StatusWriter } from "./status-writer.ts";
+import { syncStatusOf } from "./sync-status.ts";
+import { type Pair, pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
+import type { Lane, World } from "./world.ts";
+
+/** What a reconcile of one object came to; `plan` prints it, `run` makes a status of it. */
+export interface SyncOutcome {
+  readonly subject: Subject;
+  readonly pairs: readonly { readonly result: PairResult; readonly executed: ExecutedPair | undefined }[];
+  /** Paths that could not become a pair. */
+  readonly problems: readonly { readonly path: string; readonly error: SyncError }[];
+  /** The store was not polled for this object yet. */
+  readonly waiting: boolean;
+  readonly planHash: string;
+  readonly wrote: boolean;
+}
+
+/** When to look again, and how urgent that is. */
+export interface Requeue {
+  readonly requeueAfterMs?: number;
+  readonly lane?: "user" | "drift" | "retry" | "refresh";
+}
+
+const PAIRS_AT_ONCE = 16;
+const MAX_BACKOFF_MS = 300_000;
+
+/** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
+export class SyncController {
+  readonly #world: World;
+  readonly #status: StatusWriter;
+  readonly #reverts: Reverts;
+  readonly #failures = new Map<string, number>();
+  readonly #handledRequests = new Map<string, { value: string; atMs: number }>();
+
+  constructor(world: World, status: StatusWriter) {
+    this.#world = world;
+    this.#status = status;
+    this.#reverts = new Reverts(() => world.clock.now());
+  }
+
+  async reconcile(key: string, lane: string, signal: AbortSignal): Promise<Requeue> {
+    const object = this.#world.caches.syncs.get(key);
+    if (object === undefined) {
+      this.#failures.delete(key);
+      this.#handledRequests.delete(key);
+      return {};
+    }
+    const subject = resolveSubject(this.#world, object);
+    if (subject instanceof SyncError) {
+      await this.#status.sync(object, { kind: "Invalid", error: subject });
+      return {};
+    }
+    if (object.metadata.deletionTimestamp !== undefined) return finalize(this.#world, subject, object, signal);
+    await needsFinalizer(this.#world, subject, object, signal);
+    this.#syncRequest(subject);
+    if (subject.effective.suspend) {
+      await this.#status.sync(object, { kind: "Suspended", subject });
+      return {};
+    }
+    if (subject.refusal !== undefined) {
+      await this.#status.sync(object, { kind: "Refused", subject, error: subject.refusal });
+      return {};
+    }
+    const outcome = await this.evaluate(subject, lane, signal);
+    if (outcome === undefined) return {};
+    await this.#status.sync(object, { kind: "Evaluated", outcome, ...syncStatusOf(outcome) });
+    return this.#next(key, outcome);
+  }
+
+  /** Everything but status. Undefined: the first poll of the store has not ended; it wakes the object when it has. */
+  async evaluate(subject: Subject, lane: string, signal: AbortSignal): Promise<SyncOutcome | undefined> {
+    const { store, location } = subject;
+    if (store === undefined || location === undefined) return undefined;
+    const below = location.kind === "path" ? [] : this.#below(subject);
+    if (below === undefined) return undefined;
+    if (below instanceof SyncError) return this.#outcome(subject, [], [{ path: location.path, error: below }]);
+    const { matches } = this.#world.budgets;
+    if (below.length > matches) {
+      const error = new SyncError("TooManyMatches", `${below.length} secrets below ${location.path}, the limit is ${matches}`);
+      return this.#outcome(subject, [], [{ path: location.path, error }]);
+    }
+    const { pairs, problems } = pairsOf(subject, below);
+    const missing = pairs.filter((pair) => sourceStateOf(subject, pair) === undefined).map((pair) => pair.ref.path);
+    if (missing.length > 0) {
+      store.poller.request(missing, { fresh: lane === "user" });
+      return undefined;
+    }
+    const notBeforeMs = this.#notBefore(subject, lane);
+    const results: PairResult[] = [];
+    for (let at = 0; at < pairs.length; at += PAIRS_AT_ONCE) {
+      const some = pairs.slice(at, at + PAIRS_AT_ONCE);
+      results.push(...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, lane, notBeforeMs, signal)))));
+    }
+    return this.#settle(subject, results, problems, signal);
+  }
+
+  /** Paths below the subtree as of the last walk; undefined while there was none. */
+  #below(subject: Subject): readonly string[] | SyncError | undefined {
+    const { store, location } = subject;
+    if (store === undefined || location === undefined) return undefined;
+    const failure = store.poller.subtreeFailure(location.path);
+    const known = store.poller.subtree(location.path);
+    if (known !== undefined) return known.paths;
+    if (failure !== undefined) return failure;
+    if (store.poller.state.state === "Failing") return store.poller.state.error;
+    store.poller.request([], { fresh: false, subtrees: [location.path] });
+    return undefined;
+  }
+
+  /** How old ScaiVault's answers may be: after a user's change or a drift they are asked for anew. */
+  #notBefore(subject: Subject, lane: string): number {
+    const now = this.#world.clock.now();
+    if (lane === "user" || lane === "drift") return now - 1000;
+    return now - subject.effective.syncIntervalMs * 1.5;
+  }
+
+  async #evaluatePair(
+    subject: Subject,
+    pair: Pair,
+    lane: string,
+    notBeforeMs: number,
+    signal: AbortSignal,
+  ): Promise<PairResult> {
+    const world = this.#world;
+    const source = sourceStateOf(subject, pair) ?? { state: "Unknown", reason: "Progressing", message: "not polled yet" };
+    const scaivaultLane: Lane = lane === "user" ? "user" : "new";
+    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts };
+    const targets = await gatherTargets(world, subject, pair, options, signal);
+    const { store } = subject;
+    return evaluatePair(
+      {
+        path: pair.ref.path,
+        owner: subject.owner,
+        sourceID: sourceIDFor(world, subject, pair.ref.path),
+        policies: subject.effective,
+        source,
+        targets,
+        brakes: this.#brakes(subject, pair, source.state),
+        ring: world.ring,
+        readSource: async (aborted) => {
+          if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
+          world.metrics.valueRead(store.identity);
+          try {
+            return await store.source.read(pair.ref, aborted);
+          } catch (error) {
+            const failed = toSyncError(error, `read ${pair.ref.path}`);
+            if (isStoreWide(failed)) store.poller.noteFailure(failed);
+            throw failed;
+          }
+        },
+        approved: (plan) => approvalOf(world, subject, [plan]).approved,
+      },
+      signal,
+    );
+  }
+
+  #brakes(subject: Subject, pair: Pair, state: string) {
+    const key = { store: subject.store?.identityKey ?? "", namespace: subject.sync.metadata.namespace };
+    const nowMs = this.#world.clock.now();
+    const total = this.#total(subject);
+    const check = (kind: "deletion" | "change") =>
+      this.#world.brakes.check(key, kind, `${subject.key} ${pair.ref.path}`, total, nowMs);
+    return { deletion: state === "Gone" ? check("deletion") : ("Open" as const), change: "Open" as const, check };
+  }
+
+  /** How many objects of this namespace read this store; a subtree counts its secrets. */
+  #total(subject: Subject): number {
+    const namespace = subject.sync.metadata.namespace;
+    let total = 0;
+    for (const backend of subject.store?.backends ?? []) {
+      for (const object of this.#world.caches.syncs.byIndex("backend", backend)) {
+        if (object.metadata.namespace === namespace) total += 1;
+      }
+    }
+    return Math.max(1, total);
+  }
+
+  /** Whole-object approval, then execution pair by pair. */
+  async #settle(
+    subject: Subject,
+    results: readonly PairResult[],
+    problems: SyncOutcome["problems"],
+    signal: AbortSignal,
+  ): Promise<SyncOutcome> {
+    const approval = approvalOf(this.#world, subject, results.map((result) => result.plan));
+    const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
+    for (const result of results) {
+      const executed = this.#world.dryRun || result.plan.actions.length === 0 ? undefined : await this.#execute(subject, result, signal);
+      release(result);
+      pairs.push({ result, executed });
+    }
+    const wrote = pairs.some(({ executed }) => (executed?.done.length ?? 0) > 0);
+    return { subject, pairs, problems, waiting: false, planHash: approval.hash, wrote };
+  }
+
+  #outcome(subject: Subject, pairs: SyncOutcome["pairs"], problems: SyncOutcome["problems"]): SyncOutcome {
+    return { subject, pairs, problems, waiting: false, planHash: "", wrote: false };
+  }
+
+  async #execute(subject: Subject, result: PairResult, signal: AbortSignal): Promise<ExecutedPair> {
+    const world = this.#world;
+    const executed = await executePair(
+      result,
+      { assertHeld: () => world.assertHeld(), written: (target, action, now) => this.#written(subject, target, action, now) },
+      signal,
+    );
+    for (const error of executed.errors) {
+      const { namespace, name } = subject.sync.metadata;
+      world.log.warn("write failed", { kind: "SecretSync", namespace, name, path: result.context.path, ...errorFields(error) });
+      world.metrics.failure(error.reason, namespace);
+    }
+    return executed;
+  }
+
+  #written(
+    subject: Subject,
+    target: EvaluatedTarget,
+    action: Action,
+    now: Parameters<Parameters<typeof executePair>[1]["written"]>[2],
+  ): void {
+    const { namespace, name } = subject.sync.metadata;
+    const world = this.#world;
+    world.metrics.write(action.target, action.kind);
+    world.log.info("target written", {
+      kind: "SecretSync",
+      namespace,
+      name,
+      action: action.kind,
+      target: target.target.ref,
+      path: action.path,
+      version: action.fromVersion,
+      reason: action.why,
+    });
+    if (action.kind === "Restore") {
+      const mark = target.observation.mark;
+      this.#reverts.add(target.target.targetID, mark.state === "Valid" ? mark.mark.version : "");
+    }
+    if (action.target === "ScaiVault") world.scaivault?.observations.set({ path: target.target.ref }, now);
+    const key = { store: subject.store?.identityKey ?? "", namespace };
+    const item = `${subject.key} ${action.path}`;
+    if (action.kind === "Delete") world.brakes.record(key, "deletion", item, world.clock.now());
+    if (action.kind === "Update") world.brakes.record(key, "change", item, world.clock.now());
+  }
+
+  /** A sync request is taken once, at most every thirty seconds an object; it asks the store itself, not its list. */
+  #syncRequest(subject: Subject): void {
+    const value = subject.sync.metadata.annotations?.[annotations.syncRequestedAt];
+    if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return;
+    if (value === subject.sync.status?.lastHandledSyncRequest) return;
+    const last = this.#handledRequests.get(subject.key);
+    const now = this.#world.clock.now();
+    if (last !== undefined && (last.value === value || now - last.atMs < 30_000)) return;
+    this.#handledRequests.set(subject.key, { value, atMs: now });
+    if (subject.store === undefined || subject.location === undefined) return;
+    const { kind, path } = subject.location;
+    subject.store.poller.request(kind === "path" ? [path] : [], { fresh: true, subtrees: kind === "path" ? [] : [path] });
+  }
+
+  #next(key: string, outcome: SyncOutcome): Requeue {
+    const errors = outcome.pairs.flatMap(({ executed }) => executed?.errors ?? []);
+    const fenced = errors.some((error) => error.code === "fence");
+    const transient = [
+      ...errors,
+      ...outcome.pairs.map(({ result }) => result.sourceError).filter((error) => error !== undefined),
+    ].filter((error) => reasons[error.reason].kind === "transient");
+    if (!fenced && transient.length === 0) {
+      this.#failures.delete(key);
+      return {};
+    }
+    const times = (this.#failures.get(key) ?? 0) + 1;
+    this.#failures.set(key, times);
+    const asked = Math.max(0, ...transient.map((error) => error.retryAfterMs ?? 0));
+    const backoff = fenced && times === 1 ? 50 : Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.min(times, 10));
+    return { requeueAfterMs: Math.max(asked, backoff), lane: "retry" };
+  }
+}
+
+/** Values are zeroed as soon as nothing needs them. */
+function release(result: PairResult): void {
+  result.values.source?.payload.raw.release();
+  for (const value of result.values.source?.payload.keys.values() ?? []) value.release();
+  for (const content of [...result.values.rendered.values(), ...result.values.held.values()]) {
+    content.payload.raw.release();
+    for (const value of content.keys.values()) value.release();
+  }
+  result.values.rendered.clear();
+  result.values.held.clear();
+  delete result.values.source;
+}
+

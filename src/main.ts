@@ -1,0 +1,41 @@
+// The process: signals, environment, command line. What the commands are made of is wired in compose.ts.
+import { readdir, readFile, stat } from "node:fs/promises";
+import { text as readText } from "node:stream/consumers";
+import { planCommand } from "./cli/plan.ts";
+import { runProgram } from "./cli/program.ts";
+import { runCommand } from "./cli/run.ts";
+import { validateCommand } from "./cli/validate.ts";
+import { versionCommand } from "./cli/version.ts";
+import type { CommandIO } from "./cli/command.ts";
+import { refuseDangerousEnvironment } from "./config/index.ts";
+import { planObjects, runOperator, VERSION } from "./compose.ts";
+
+const abort = new AbortController();
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort());
+
+const verdict = refuseDangerousEnvironment(process.env);
+for (const name of verdict.remove) delete process.env[name];
+
+const io: CommandIO = {
+  environment: { ...process.env },
+  readStdin: () => readText(process.stdin),
+  readFile: (path) => readFile(path, "utf8"),
+  async listFolder(path) {
+    if (!(await stat(path)).isDirectory()) return undefined;
+    const entries = await readdir(path, { withFileTypes: true });
+    return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
+  },
+  progress: (line) => void process.stderr.write(`${line}\n`),
+  signal: abort.signal,
+};
+
+if (verdict.problems.length > 0) {
+  for (const { message } of verdict.problems) process.stderr.write(`${message}\n`);
+  process.exitCode = 1;
+} else {
+  const commands = [runCommand(runOperator), validateCommand, planCommand(planObjects), versionCommand(VERSION)];
+  process.exitCode = await runProgram(process.argv.slice(2), commands, io, {
+    write: (text) => void process.stdout.write(text),
+    error: (text) => void process.stderr.write(text),
+  });
+}
