@@ -49,7 +49,7 @@ drift.push(...syncChartCrds({ checkOnly }), ...(await generateDocs({ checkOnly }
 if (drift.length === 0) process.stdout.write("Generated files are up to date.\n");
 else if (checkOnly) {
   process.stderr.write(
-    `These files differ from src/api; run \`npm run generate\`:\n${drift.map((f) => `  ${f}\n`).join("")}`,
+    `These files differ from the code; run \`npm run generate\`:\n${drift.map((f) => `  ${f}\n`).join("")}`,
   );
   process.exitCode = 1;
 } else process.stdout.write(`Written: ${drift.join(", ")}\n`);
