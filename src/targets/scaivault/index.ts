@@ -1,2 +1,2 @@
-export { createScaiVaultTarget, type ScaiVaultCodec, type ScaiVaultTargetOptions } from "./target.ts";
+export { createScaiVaultTarget, type ScaiVaultTargetOptions } from "./target.ts";
 export type { ScaiVaultRef } from "./types.ts";

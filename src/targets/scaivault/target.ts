@@ -1,5 +1,5 @@
 import { cleanText, SyncError, toSyncError } from "../../errors/index.ts";
-import type { SecretPayload, SecretValue } from "../../model/index.ts";
+import { canonicalData, fromScaiVaultData, type SecretValue, toScaiVaultData } from "../../model/index.ts";
 import type {
   RenderedContent,
   SecretTarget,
@@ -22,20 +22,9 @@ import { markKeys, storedMark, withMark, withoutMark } from "./mark-place.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import type { ScaiVaultRef } from "./types.ts";
 
-/** How a secret looks as ScaiVault's `data`. */
-export interface ScaiVaultCodec {
-  /** The JSON object that is written; an object's own text goes out as it is. */
-  data(payload: SecretPayload): SecretValue;
-  /** One text for equal content, however it is laid out. */
-  canonical(data: SecretValue): SecretValue;
-  /** The reverse of `data`. */
-  payload(data: SecretValue, secretType: string): SecretPayload;
-}
-
 export interface ScaiVaultTargetOptions {
   readonly client: ScaiVaultClient;
   readonly seal: MarkSeal;
-  readonly codec: ScaiVaultCodec;
   readonly clock: Clock;
   /**
    * How long {@link SecretTarget.observe} may answer from what was learned before, in milliseconds. Writes always look
@@ -85,7 +74,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
 
   async read(ref: ScaiVaultRef, signal: AbortSignal): Promise<RenderedContent | undefined> {
     const found = await this.#options.client.get(ref.path, this.#context(ref, signal));
-    return found === undefined ? undefined : this.#content(found);
+    return found === undefined ? undefined : contentOf(found);
   }
 
   async write(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
@@ -135,8 +124,8 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     const current = await this.#present(ref, request.observed, action, signal);
     const found = await this.#options.client.get(ref.path, this.#context(ref, signal));
     if (found?.version !== current.version) throw moved(ref, action);
-    const wanted = this.#canonical(request.content);
-    if (!this.#options.codec.canonical(found.data).equals(wanted)) {
+    const wanted = canonicalOf(request.content);
+    if (!canonicalData(found.data).equals(wanted)) {
       throw new SyncError("AdoptDiffers", `the content of ${ref.path} in ScaiVault differs from the source`, {
         action,
       });
@@ -239,7 +228,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
       return await this.#options.client.put(
         ref.path,
         {
-          data: this.#options.codec.data(content.payload),
+          data: toScaiVaultData(content.payload).data,
           secretType: content.type,
           metadata,
           ...(ref.maxVersions === undefined ? {} : { maxVersions: ref.maxVersions }),
@@ -288,18 +277,6 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     this.#cache.learn(path, { state: "Found", secret: { path, version, secretType, metadata } });
   }
 
-  #content(secret: SecretWithValue): RenderedContent {
-    return {
-      keys: new Map([["data", this.#options.codec.canonical(secret.data)]]),
-      payload: this.#options.codec.payload(secret.data, secret.secretType),
-      type: secret.secretType,
-    };
-  }
-
-  #canonical(content: RenderedContent): SecretValue {
-    return content.keys.get("data") ?? this.#options.codec.canonical(this.#options.codec.data(content.payload));
-  }
-
   #context(ref: ScaiVaultRef, signal: AbortSignal): CallContext {
     return { signal, lane: ref.lane ?? "new", ...(ref.object === undefined ? {} : { object: ref.object }) };
   }
@@ -330,4 +307,16 @@ function asDeclared(ref: ScaiVaultRef, metadata: SecretMetadata): boolean {
     (ref.owner === undefined || ref.owner === metadata.owner) &&
     (ref.description === undefined || ref.description === metadata.description)
   );
+}
+
+function contentOf(secret: SecretWithValue): RenderedContent {
+  return {
+    keys: new Map([["data", canonicalData(secret.data)]]),
+    payload: fromScaiVaultData(secret.data, secret.secretType),
+    type: secret.secretType,
+  };
+}
+
+function canonicalOf(content: RenderedContent): SecretValue {
+  return content.keys.get("data") ?? canonicalData(toScaiVaultData(content.payload).data);
 }

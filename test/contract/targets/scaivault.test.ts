@@ -1,12 +1,20 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type ScaiVaultServer, startServer } from "../../../scaivault-server/server.ts";
-import { SecretValue } from "../../../src/model/index.ts";
+import {
+  canonicalData,
+  payloadFromBinary,
+  payloadFromObjectText,
+  payloadFromText,
+  SecretValue,
+  toScaiVaultData,
+} from "../../../src/model/index.ts";
+import { sameContent } from "../../../src/decide/mark.ts";
 import { Network } from "../../../src/net/index.ts";
 import type { RenderedContent, SecretTarget, TargetObservation } from "../../../src/ports/target.ts";
 import { RateBudget, ScaiVaultClient } from "../../../src/scaivault/index.ts";
 import { createScaiVaultTarget, type ScaiVaultRef } from "../../../src/targets/index.ts";
 import { systemClock } from "../../../src/time/clock.ts";
-import { CANARY, failure, objectPayload, someMark, testCodec, testSeal } from "./support.ts";
+import { CANARY, failure, someMark, testSeal } from "./support.ts";
 import { describeSecretTarget } from "./target-contract.ts";
 
 const signal = new AbortController().signal;
@@ -32,13 +40,13 @@ async function start(freshForMs: number): Promise<Parts> {
   return {
     server,
     network,
-    target: createScaiVaultTarget({ client, seal: testSeal(), codec: testCodec, clock: systemClock, freshForMs }),
+    target: createScaiVaultTarget({ client, seal: testSeal(), clock: systemClock, freshForMs }),
   };
 }
 
 function content(value: string, key = "api_key"): RenderedContent {
-  const payload = objectPayload(JSON.stringify({ [key]: value, n: 1 }));
-  return { keys: new Map([["data", testCodec.canonical(payload.raw)]]), payload, type: "json" };
+  const payload = payloadFromObjectText(JSON.stringify({ [key]: value, n: 1 }));
+  return { keys: new Map([["data", canonicalData(payload.raw)]]), payload, type: "json" };
 }
 
 describeSecretTarget<ScaiVaultRef>("ScaiVault", async () => {
@@ -240,6 +248,32 @@ describe("ScaiVault: what only it does", () => {
     expect(await observe({ path: "out/a" })).toMatchObject({ presence: "Unknown" });
     await parts.server.listenAgain();
     await expect.poll(async () => (await observe({ path: "out/a" })).content).toBe("AsMarked");
+  });
+
+  test("values of every form come back as they were, whatever the layout of the text", async () => {
+    const forms = [
+      payloadFromText("plain text"),
+      payloadFromText('{"a":12345678901234567890,"b":1.0}'),
+      payloadFromText("[1,2]"),
+      payloadFromBinary(Buffer.from([0, 255, 1])),
+    ];
+    for (const [i, payload] of forms.entries()) {
+      const ref = { path: `forms/f${i}` };
+      const { data, secretType } = toScaiVaultData(payload);
+      const wanted = { keys: new Map([["data", canonicalData(data)]]), payload, type: secretType };
+      const observed = await observe(ref);
+      await parts.target.write(ref, { content: wanted, mark: someMark(), observed }, signal);
+      const read = await parts.target.read(ref, signal);
+      expect(read?.payload.form).toBe(payload.form);
+      expect(read?.payload.raw.equals(payload.raw)).toBe(true);
+      expect(sameContent(read ?? wanted, wanted)).toBe(true);
+    }
+    // Equal content in another layout is adopted, not written.
+    const ref = { path: "forms/other-layout" };
+    parts.server.admin.write(ref.path, { data: '{ "n": 1.0e0, "api_key": "x" }' });
+    const observed = await observe(ref);
+    await parts.target.adopt(ref, { content: content("x"), mark: someMark(), observed }, signal);
+    expect(await observe(ref)).toMatchObject({ version: "1", content: "AsMarked" });
   });
 
   test("the object that a write is for stands in the User-Agent", async () => {
