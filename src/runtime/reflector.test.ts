@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VirtualClock } from "../time/clock.ts";
 import { KubeClient } from "./client.ts";
-import { Reflector, stripMetadata, type ReflectorOptions, type ReflectorProblem } from "./reflector.ts";
+import { Reflector, stripMeta, type ReflectorOptions, type ReflectorProblem } from "./reflector.ts";
 import { Store } from "./store.ts";
 import { FakeApiServer, ThingApi, refuse, until, type Thing } from "./testing/fake-api-server.ts";
 import { KubeTransport } from "./transport.ts";
@@ -87,7 +87,7 @@ describe("Reflector", () => {
   });
 
   it("asks for metadata only on list and watch", async () => {
-    await started({ metadataOnly: true, strip: stripMetadata });
+    await started({ metadataOnly: true, strip: stripMeta });
     expect(server.requests.map((r) => r.headers.accept)).toEqual([
       "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io",
       "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
@@ -411,7 +411,7 @@ describe("Reflector", () => {
   });
 });
 
-describe("stripMetadata", () => {
+describe("stripMeta", () => {
   it("drops managedFields and last-applied only", () => {
     const object = {
       metadata: {
@@ -421,10 +421,10 @@ describe("stripMetadata", () => {
       },
       spec: { color: "red" },
     };
-    expect(stripMetadata(object)).toEqual({
+    expect(stripMeta(object)).toEqual({
       metadata: { name: "a", annotations: { keep: "1" } },
       spec: { color: "red" },
     });
-    expect(stripMetadata({ metadata: { name: "a" } })).toEqual({ metadata: { name: "a" } });
+    expect(stripMeta({ metadata: { name: "a" } })).toEqual({ metadata: { name: "a" } });
   });
 });

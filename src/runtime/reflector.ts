@@ -374,7 +374,7 @@ function isLower(version: string, than: string): boolean {
 }
 
 /** Drops `managedFields` and the last-applied annotation, which together are about half of an object. */
-export function stripMetadata<T extends KubeObject>(object: T): T {
+export function stripMeta<T extends KubeObject>(object: T): T {
   const { managedFields: _fields, annotations, ...metadata } = object.metadata;
   const lastApplied = "kubectl.kubernetes.io/last-applied-configuration";
   if (annotations === undefined) return { ...object, metadata };

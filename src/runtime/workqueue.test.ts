@@ -183,6 +183,26 @@ describe("WorkQueue", () => {
   });
 });
 
+describe("a queue that runs its own workers", () => {
+  it("works, and ends with its workers", async () => {
+    const { queue } = build();
+    const seen: string[] = [];
+    queue.run(2, (key) => {
+      seen.push(key);
+      return Promise.resolve();
+    });
+    expect(() => queue.run(1, () => Promise.resolve())).toThrow("already");
+    queue.add("n/a");
+    await settle();
+    expect(seen).toEqual(["n/a"]);
+    expect(await queue.shutdown(1000)).toBe(true);
+    queue.add("n/b");
+    await settle();
+    expect(seen).toEqual(["n/a"]);
+    expect(await build().queue.shutdown()).toBe(true);
+  });
+});
+
 describe("WorkerPool", () => {
   function pool(handler: WorkHandler, options: { workers?: number; itemTimeoutMs?: number } = {}) {
     const { clock, queue } = build();

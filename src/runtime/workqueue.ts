@@ -1,4 +1,5 @@
 import type { Clock } from "../time/clock.ts";
+import { WorkerPool, type WorkerOptions, type WorkHandler } from "./workers.ts";
 
 /** Why a key waits; earlier lanes are served first. */
 export type Lane = "user" | "drift" | "retry" | "refresh";
@@ -60,7 +61,7 @@ const fairnessTurn = 8;
 
 /**
  * A queue of keys. A key waits at most once and is in at most one pair of hands: added while it is being worked on, it comes
- * back when it is done. This class holds no workers; see `runWorkers`.
+ * back when it is done. `run` gives it workers; a `QueueSet` has one queue with its workers for each store.
  */
 export class WorkQueue {
   readonly #clock: Clock;
@@ -78,6 +79,7 @@ export class WorkQueue {
   readonly #dirty = new Map<string, Lane>();
   readonly #failures = new Map<string, number>();
   readonly #waiters: ((item: WorkItem | undefined) => void)[] = [];
+  #pool: WorkerPool | undefined;
   #taken = 0;
   #closed = false;
 
@@ -196,6 +198,18 @@ export class WorkQueue {
     const lane = this.#dirty.get(key);
     this.#dirty.delete(key);
     if (lane !== undefined) this.add(key, lane);
+  }
+
+  /** Starts workers. Once for each queue. */
+  run(workers: number, handler: WorkHandler, options: Pick<WorkerOptions, "itemTimeoutMs" | "onError"> = {}): void {
+    if (this.#pool !== undefined) throw new Error("the queue has its workers already");
+    this.#pool = new WorkerPool(this, { clock: this.#clock, workers, handler, ...options });
+  }
+
+  /** Closes the queue and waits for the workers that `run` started; see `WorkerPool.shutdown`. */
+  async shutdown(graceMs = 0, limitMs = 30_000): Promise<boolean> {
+    this.close();
+    return this.#pool === undefined || (await this.#pool.shutdown(graceMs, limitMs));
   }
 
   /** Takes nothing more and sends waiting workers home. Work in flight goes on. */
