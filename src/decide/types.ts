@@ -38,6 +38,8 @@ export type Incumbent = "None" | "Self" | "Gone" | "Other" | "OtherNamespaceGone
 
 /** Comparisons that needed values; absent until the planner asked for them. */
 export interface ContentFacts {
+  /** The wanted content was read and rendered for this target; an executor could write it. */
+  readonly rendered?: boolean;
   /** Rendered source content against what the target holds now. */
   readonly sourceEqualsTarget?: boolean;
   /** What the target holds now against the mark's fingerprint. */
@@ -66,6 +68,14 @@ export interface TargetInput {
   readonly content: ContentFacts;
   /** Why the content cannot be rendered for this target (InvalidKey, ValueTooLarge, ...). */
   readonly unrenderable?: { readonly reason: Reason; readonly message: string };
+  /** ScaiVault: what the mark of a Secret says as its source when it is fed from here (`vaultSourceIDOf`). */
+  readonly sourceID?: string;
+  /** Status says that it was there before: its absence is a loss and not a beginning. */
+  readonly knownBefore?: boolean;
+  /** `Absent` was seen on two polls at least one interval apart (ScaiVault as authority). */
+  readonly goneBelieved?: boolean;
+  /** Our own mark changed without us while we held the lease: somebody else uses this cluster's name (R36). */
+  readonly markMoved?: boolean;
 }
 
 /** Brakes as they stand for this object's store and namespace, before its own actions. */
@@ -105,6 +115,14 @@ export type ActionKind =
   | "Release"
   | "Delete";
 
+/** What the mark must say after an action. Owner and policies come from the object, the fingerprint from the content. */
+export interface MarkIntent {
+  readonly source: string;
+  /** The version that was planned for; a value that was read says what it really is. */
+  readonly version: string;
+  readonly authority: Authority;
+}
+
 export interface Action {
   readonly kind: ActionKind;
   readonly target: TargetKind;
@@ -113,9 +131,39 @@ export interface Action {
   /** Where the content comes from: the old store, or ScaiVault after the flip (Secrets only). */
   readonly from: "Source" | "ScaiVault";
   readonly fromVersion: string;
-  /** Why, as a short word for plan and events: `NewTarget`, `SourceChanged`, `Drift`, `ShapeChanged`, `NewBase`, ... */
-  readonly why: string;
+  /** Why, as a short word for plan and events. */
+  readonly why: Why;
+  /** The target's own version that is written over; part of what an approval is bound to. */
+  readonly over: string;
+  /** Absent for Release and Delete. */
+  readonly mark?: MarkIntent;
 }
+
+/**
+ * - `NewTarget`: there was none. - `SourceChanged`, `BothChanged`: a newer version. - `SourceMoved`: the spec names another
+ *   source. - `ShapeChanged`: declared keys or type changed. - `Drift`: another writer changed it. - `MarkLost`: our mark
+ *   was taken off. - `NewBase`: equal already, the mark says so from now on. - `TakeOver`: its owner is gone.
+ * - `Metadata`, `PolicyChanged`: mark or declared metadata only. - `Flip`, `FlipBack`: the authority moves.
+ * - `Adopt`: equal content of another tool. - `SourceGone`, `TargetRemoved`, `ObjectDeleted`: clean-up.
+ */
+export type Why =
+  | "NewTarget"
+  | "SourceChanged"
+  | "BothChanged"
+  | "SourceMoved"
+  | "ShapeChanged"
+  | "Drift"
+  | "MarkLost"
+  | "NewBase"
+  | "TakeOver"
+  | "Metadata"
+  | "PolicyChanged"
+  | "Flip"
+  | "FlipBack"
+  | "Adopt"
+  | "SourceGone"
+  | "TargetRemoved"
+  | "ObjectDeleted";
 
 /** How one target stands after planning. */
 export interface TargetOutcome {
@@ -135,4 +183,9 @@ export interface PairPlan {
   readonly held: readonly Action[];
   readonly outcomes: readonly TargetOutcome[];
   readonly needs: readonly Need[];
+  /** Authority in force: that of the spec, unless a flip is held. Secrets are rendered from this side. */
+  readonly authority: Authority;
+  readonly fence?: "FlipHeld" | "AuthorityFenced";
+  /** After these actions the pair is worth planning again at once (a flip takes two steps). */
+  readonly again: boolean;
 }

@@ -72,6 +72,14 @@ export const reasons = {
   // ScaiVault.
   ScaiVaultUnavailable: { kind: "transient", hint: "ScaiVault cannot be reached or answers with errors." },
   ScaiVaultDenied: { kind: "transient", hint: "ScaiVault denies the call; give the operator's identity the scope or policy that the message names." },
+  TargetNotFound: {
+    kind: "waiting",
+    hint: "ScaiVault is the authority and has no such secret; create it there, or go back to authority: Source.",
+  },
+  OtherCluster: {
+    kind: "waiting",
+    hint: "Another cluster of the fleet keeps this path; it is in sync once that cluster has written the wanted version.",
+  },
   TargetSoftDeleted: { kind: "waiting", hint: "The ScaiVault path is soft-deleted and still retained; restore or purge it there." },
 
   // Decisions.

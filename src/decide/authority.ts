@@ -1,0 +1,46 @@
+import type { Authority } from "../model/index.ts";
+import { ownMark, targetValue } from "./plan-context.ts";
+import type { Need, PairInput, PairPlan, TargetInput } from "./types.ts";
+
+/** Which authority holds, and what keeps the declared one from holding. */
+export interface InForce {
+  readonly authority: Authority;
+  readonly fence?: PairPlan["fence"];
+  /** Values without which it cannot be said whether both sides are equal. */
+  readonly needs?: readonly Need[];
+}
+
+/** The authority that stands at the targets: ScaiVault's mark first, since that is where the fence is. */
+function marked(vault: TargetInput | undefined, secret: TargetInput | undefined): Authority | undefined {
+  const mark = vault?.observation.presence === "Present" ? vault.observation.mark : undefined;
+  if (mark?.state === "Valid" && vault?.incumbent !== "Other" && vault?.incumbent !== "OtherNamespaceGone")
+    return mark.mark.authority;
+  return secret === undefined ? undefined : ownMark(secret)?.authority;
+}
+
+/**
+ * A flip to ScaiVault waits until both sides are equal, or the old store's secret is gone for good. A mark that says
+ * ScaiVault while the spec says Source is a fence: this operator may have come from an old state.
+ */
+export function authorityInForce(
+  input: PairInput,
+  vault: TargetInput | undefined,
+  secret: TargetInput | undefined,
+): InForce {
+  const declared = input.policies.authority;
+  const stands = marked(vault, secret);
+  if (stands === undefined || stands === declared) return { authority: declared };
+  if (declared === "Source") return { authority: "Source", fence: "AuthorityFenced" };
+  const held: InForce = { authority: "Source", fence: "FlipHeld" };
+  if (vault?.observation.presence !== "Present" || vault.incumbent === "OtherCluster") return held;
+  if (input.source.state === "Gone" && input.source.believed) return { authority: "ScaiVault" };
+  if (input.source.state !== "Present") return held;
+  const mark = ownMark(vault);
+  if (mark !== undefined && vault.observation.content === "AsMarked") {
+    // Not ours to compare: the source moved on, and ScaiVault is brought up to it first.
+    return mark.source === input.sourceID && mark.version === input.source.version ? { authority: "ScaiVault" } : held;
+  }
+  const equal = vault.content.sourceEqualsTarget;
+  if (equal === undefined) return { ...held, needs: [{ kind: "SourceValue" }, targetValue(vault)] };
+  return equal ? { authority: "ScaiVault" } : held;
+}

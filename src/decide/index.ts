@@ -1,0 +1,3 @@
+export * from "./keys.ts";
+export * from "./mark.ts";
+export { planPair } from "./planner.ts";

@@ -1,0 +1,166 @@
+import type { Reason } from "../errors/index.ts";
+import type { Authority, Mark } from "../model/index.ts";
+import { parsePolicyField } from "./mark.ts";
+import type { Action, ActionKind, Need, PairInput, TargetInput, TargetOutcome, Why } from "./types.ts";
+
+/** What a target shall follow: the old store, or ScaiVault after the flip. */
+export interface Wanted {
+  readonly from: Action["from"];
+  readonly sourceID: string;
+  readonly version: string;
+  readonly older: ReadonlySet<string> | undefined;
+  readonly numbered: boolean;
+  /** What has to be read to have its content. */
+  readonly need: Need;
+}
+
+/** One pair while it is planned. */
+export interface PairContext {
+  readonly input: PairInput;
+  /** Authority in force. */
+  readonly authority: Authority;
+  readonly fence: "FlipHeld" | "AuthorityFenced" | undefined;
+  readonly vault: TargetInput | undefined;
+  readonly secret: TargetInput | undefined;
+}
+
+/** What came of one target: exactly one outcome, and at most one action, done or held. */
+export interface Verdict {
+  readonly outcome: TargetOutcome;
+  readonly action?: Action;
+  readonly held?: Action;
+  readonly needs?: readonly Need[];
+}
+
+/** One named question; the first that has an answer decides. */
+export type Check<C> = (context: C) => Verdict | undefined;
+
+/** The first answer; the last check must always answer. */
+export function firstAnswer<C>(context: C, checks: readonly Check<C>[]): Verdict {
+  for (const check of checks) {
+    const verdict = check(context);
+    if (verdict !== undefined) return verdict;
+  }
+  throw new RangeError("no check answered");
+}
+
+export function outcome(
+  target: TargetInput,
+  state: TargetOutcome["state"],
+  reason: Reason,
+  message: string,
+): Verdict {
+  return { outcome: { kind: target.kind, ref: target.ref, state, reason, message } };
+}
+
+/** The mark of the target when its proof fits and this object may act on it: its own, or of an object that is gone. */
+export function ownMark(target: TargetInput): Mark | undefined {
+  const { mark } = target.observation;
+  if (target.observation.presence !== "Present" || mark.state !== "Valid") return undefined;
+  return target.incumbent === "Self" || target.incumbent === "Gone" ? mark.mark : undefined;
+}
+
+/** A version as a number, where it is one. */
+function numberOf(version: string): number | undefined {
+  return /^\d{1,15}$/.test(version) ? Number(version) : undefined;
+}
+
+/** Whether `wanted` is older than the version that the mark says was copied. */
+export function wentBack(wanted: Wanted, mark: Mark): boolean {
+  if (mark.source !== wanted.sourceID || mark.version === wanted.version) return false;
+  if (wanted.numbered) {
+    const [now, copied] = [numberOf(wanted.version), numberOf(mark.version)];
+    if (now !== undefined && copied !== undefined) return now < copied;
+  }
+  return wanted.older !== undefined && !wanted.older.has(mark.version);
+}
+
+/** The content of the target is that of the wanted version, as far as the mark tells. */
+export function holdsWanted(target: TargetInput, wanted: Wanted, mark: Mark): boolean {
+  return (
+    target.observation.content === "AsMarked" && mark.source === wanted.sourceID && mark.version === wanted.version
+  );
+}
+
+/** What shapes a Secret is other than what the mark was written with. Metadata in ScaiVault do not shape content. */
+export function reshaped(target: TargetInput, mark: Mark): boolean {
+  return target.kind === "KubernetesSecret" && parsePolicyField(mark.policy)?.shape !== target.shape;
+}
+
+/** Why the mark should be written anew although the content is right; undefined when it is as it should be. */
+export function remarkWhy(context: PairContext, target: TargetInput, mark: Mark): Why | undefined {
+  if (mark.authority !== context.authority) return context.authority === "ScaiVault" ? "Flip" : "FlipBack";
+  if (target.incumbent === "Gone") return "TakeOver";
+  const stood = parsePolicyField(mark.policy);
+  const { deletionPolicy, cleanupPolicy } = context.input.policies;
+  if (stood?.deletionPolicy !== deletionPolicy || stood.cleanupPolicy !== cleanupPolicy) return "PolicyChanged";
+  if (stood.shape !== target.shape || !target.observation.metadataAsDeclared) return "Metadata";
+  return undefined;
+}
+
+export function makeAction(
+  context: PairContext,
+  target: TargetInput,
+  wanted: Pick<Wanted, "from" | "sourceID" | "version">,
+  kind: Exclude<ActionKind, "Release" | "Delete">,
+  why: Why,
+): Action {
+  return {
+    kind,
+    target: target.kind,
+    path: context.input.path,
+    ref: target.ref,
+    from: wanted.from,
+    fromVersion: wanted.version,
+    why,
+    over: target.observation.version,
+    mark: { source: wanted.sourceID, version: wanted.version, authority: context.authority },
+  };
+}
+
+/** Something keeps an action back until it is approved. */
+export interface Gate {
+  readonly reason: Reason;
+  readonly message: string;
+}
+
+/** Spec edits and repairs are not what the change brake counts. */
+const notBraked: ReadonlySet<Why> = new Set(["NewTarget", "ShapeChanged", "Drift", "MarkLost"]);
+
+/**
+ * What holds an action back, if anything does. Asked before values are read, and without them: a held action must look
+ * the same each time, since an approval is bound to it, and holding costs no reads.
+ */
+export function gateOf(context: PairContext, target: TargetInput, wanted: Wanted, why: Why): Gate | undefined {
+  const { input } = context;
+  if (input.approved) return undefined;
+  if (context.fence === "AuthorityFenced")
+    return {
+      reason: "AuthorityFenced",
+      message: `${target.ref}: the mark says that ScaiVault is the authority, the spec says Source`,
+    };
+  const back = input.targets.map(ownMark).find((mark) => mark !== undefined && wentBack(wanted, mark));
+  if (back !== undefined)
+    return {
+      reason: "VersionWentBack",
+      message: `${input.path} shows version ${wanted.version}, older than ${back.version}, which was copied`,
+    };
+  if (target.observation.presence === "Present" && input.brakes.change === "Held" && !notBraked.has(why))
+    return { reason: "ManyChanges", message: `${target.ref}: unusually many values changed at once` };
+  return undefined;
+}
+
+/** The action as it is carried out, or held when a gate is closed. */
+export function gated(target: TargetInput, action: Action, gate: Gate | undefined, needs: readonly Need[] = []): Verdict {
+  if (gate !== undefined) return { ...outcome(target, "Held", gate.reason, gate.message), held: action };
+  return { ...outcome(target, "Pending", "Progressing", ""), action, ...(needs.length === 0 ? {} : { needs }) };
+}
+
+/** Nothing can be said before these values are read. */
+export function needing(target: TargetInput, needs: readonly Need[]): Verdict {
+  return { ...outcome(target, "Pending", "Progressing", ""), needs };
+}
+
+export function targetValue(target: TargetInput): Need {
+  return { kind: "TargetValue", target: target.kind };
+}

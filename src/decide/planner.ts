@@ -1,0 +1,206 @@
+import { authorityInForce } from "./authority.ts";
+import { follow } from "./follow.ts";
+import { lost } from "./gone.ts";
+import { observePair } from "./observe-only.ts";
+import { gated, makeAction, needing, outcome, ownMark, type PairContext, remarkWhy, targetValue, type Verdict, type Wanted } from "./plan-context.ts";
+import type { Need, PairInput, PairPlan, TargetInput } from "./types.ts";
+
+/**
+ * Plans one source secret and its targets: the decision table, whole. Pure: the same input gives the same plan.
+ *
+ * Asked first with what metadata tell. When the plan has `needs`, these values are read and compared and it is asked
+ * again; actions that stand beside needs already are certain, only their content is missing.
+ */
+export function planPair(input: PairInput): PairPlan {
+  const vault = input.targets.find(({ kind }) => kind === "ScaiVault");
+  const secret = input.targets.find(({ kind }) => kind === "KubernetesSecret");
+  if (input.policies.apply === "Never") {
+    const context: PairContext = { input, authority: input.policies.authority, fence: undefined, vault, secret };
+    return planOf(context, observePair(context));
+  }
+  const { authority, fence, needs = [] } = authorityInForce(input, vault, secret);
+  const context: PairContext = { input, authority, fence, vault, secret };
+  return planOf(context, authority === "Source" ? fromSource(context) : fromScaiVault(context), needs);
+}
+
+/** Both targets follow the old store. */
+function fromSource(context: PairContext): Verdict[] {
+  const { input, vault, secret } = context;
+  const { source } = input;
+  const targets = [vault, secret].filter((target) => target !== undefined);
+  if (source.state === "Unknown")
+    return targets.map((target) => outcome(target, "Unknown", source.reason, source.message));
+  if (source.state === "Gone") {
+    const missing = source.how === "PendingDeletion" ? "SourcePendingDeletion" : "SourceNotFound";
+    const common = { believed: source.believed, sourceID: input.sourceID, authority: "Source", missing } as const;
+    return targets.map((target) => lost({ context, target, ...common, what: `source ${input.path}` }));
+  }
+  const wanted: Wanted = {
+    from: "Source",
+    sourceID: input.sourceID,
+    version: source.version,
+    older: source.older,
+    numbered: source.numbered,
+    need: { kind: "SourceValue" },
+  };
+  const first = vault === undefined ? undefined : follow({ context, target: vault, wanted, conflict: false });
+  const conflict = first !== undefined && isLeftToPeople(context, first);
+  const second = secret === undefined ? undefined : follow({ context, target: secret, wanted, conflict });
+  return [first, second].filter((verdict) => verdict !== undefined);
+}
+
+/** ScaiVault was changed and nobody but people may say what is right. */
+function isLeftToPeople({ fence }: PairContext, { outcome: { state, reason }, needs }: Verdict): boolean {
+  if (fence === "FlipHeld" && (needs?.length ?? 0) > 0) return true;
+  return (state === "Conflict" && (reason === "BothChanged" || reason === "TargetChanged")) || reason === "FlipHeld";
+}
+
+/** ScaiVault is the truth: it is read, never written but for its mark; the Secret follows it. */
+function fromScaiVault(context: PairContext): Verdict[] {
+  const { vault, secret } = context;
+  if (vault === undefined)
+    return secret === undefined
+      ? []
+      : [outcome(secret, "Failed", "InvalidSpec", "authority ScaiVault needs a ScaiVault target")];
+  const first = keepScaiVault(context, vault);
+  return secret === undefined ? [first] : [first, secretFromScaiVault(context, vault, secret, first)];
+}
+
+function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
+  const { input } = context;
+  const { source } = input;
+  const { presence, failure } = vault.observation;
+  if (presence === "Unknown")
+    return outcome(vault, "Unknown", failure?.reason ?? "Unexpected", failure?.message ?? `${vault.ref} was not seen`);
+  if (!vault.rights.read) return outcome(vault, "Failed", "NotGranted", `no right to read ${vault.ref}`);
+  if (presence === "SoftDeleted")
+    return outcome(vault, "Failed", "TargetSoftDeleted", `${vault.ref} is soft-deleted in ScaiVault`);
+  if (presence === "Absent") return outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`);
+  if (vault.markMoved === true)
+    return outcome(vault, "Conflict", "AnotherWriter", `the mark on ${vault.ref} was written by another operator in our name`);
+  const marking = undecided(context, vault) ?? remark(context, vault);
+  if (marking !== undefined) return marking;
+  const copied = ownMark(vault)?.version;
+  if (source.state === "Gone" && source.believed)
+    return outcome(vault, "InSync", "Retired", `${input.path} is gone from the old store`);
+  if (source.state === "Present" && copied !== undefined && copied !== source.version)
+    return outcome(vault, "InSync", "SourceChanged", `${input.path} is at ${source.version} in the old store`);
+  return outcome(vault, "InSync", "InSync", "");
+}
+
+/** With `manual`, a change in ScaiVault by another writer is for people to decide, also after the flip. */
+function undecided(context: PairContext, vault: TargetInput): Verdict | undefined {
+  const { input } = context;
+  const { source } = input;
+  const mark = ownMark(vault);
+  if (input.policies.conflictResolution !== "manual" || mark === undefined || mark.authority !== "ScaiVault")
+    return undefined;
+  if (vault.observation.content === "AsMarked") return undefined;
+  const versions = `${vault.ref}: ScaiVault ${mark.targetVersion} to ${vault.observation.version}`;
+  if (source.state !== "Present") return outcome(vault, "Conflict", "TargetChanged", versions);
+  const equal = vault.content.sourceEqualsTarget;
+  if (equal === undefined) return needing(vault, [{ kind: "SourceValue" }, targetValue(vault)]);
+  const reason = mark.version === source.version ? "TargetChanged" : "BothChanged";
+  if (!equal) return outcome(vault, "Conflict", reason, versions);
+  const base = { from: "Source", sourceID: input.sourceID, version: source.version } as const;
+  return writeMark(context, vault, base, "NewBase");
+}
+
+/** Flips the authority in ScaiVault's own mark, or brings the policies in it up to date; never without knowing its content. */
+function remark(context: PairContext, vault: TargetInput): Verdict | undefined {
+  const { input } = context;
+  const mark = ownMark(vault);
+  if (mark === undefined) return undefined;
+  const asMarked = vault.observation.content === "AsMarked";
+  const equalToSource = input.source.state === "Present" && vault.content.sourceEqualsTarget === true;
+  if (!asMarked && !(mark.authority === "Source" && equalToSource)) return undefined;
+  const why = remarkWhy(context, vault, mark);
+  if (why === undefined) return undefined;
+  const version = !asMarked && input.source.state === "Present" ? input.source.version : mark.version;
+  const sourceID = asMarked ? mark.source : input.sourceID;
+  return writeMark(context, vault, { from: "Source", sourceID, version }, why);
+}
+
+function writeMark(
+  context: PairContext,
+  vault: TargetInput,
+  base: Pick<Wanted, "from" | "sourceID" | "version">,
+  why: "Flip" | "NewBase" | ReturnType<typeof remarkWhy>,
+): Verdict {
+  if (!vault.rights.write) return outcome(vault, "Failed", "NotGranted", `no right to mark ${vault.ref}`);
+  return gated(vault, makeAction(context, vault, base, "Mark", why ?? "Metadata"), undefined);
+}
+
+function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: TargetInput, first: Verdict): Verdict {
+  const { presence } = vault.observation;
+  const sourceID = vault.sourceID ?? `scaivault:${vault.ref}`;
+  if (presence === "Unknown" || !vault.rights.read) {
+    const { state, reason, message } = first.outcome;
+    return outcome(secret, state, reason, message);
+  }
+  if (presence !== "Present") {
+    if (context.input.policies.conflictResolution === "manual" && vault.goneBelieved === true && ownMark(secret) !== undefined)
+      return outcome(secret, "Conflict", "TargetChanged", `${vault.ref} is gone from ScaiVault; ${secret.ref} is kept`);
+    return lost({
+      context,
+      target: secret,
+      believed: vault.goneBelieved === true,
+      sourceID,
+      authority: "ScaiVault",
+      what: `ScaiVault path ${vault.ref}`,
+      missing: "TargetNotFound",
+    });
+  }
+  const wanted: Wanted = {
+    from: "ScaiVault",
+    sourceID,
+    version: vault.observation.version,
+    older: undefined,
+    numbered: true,
+    need: targetValue(vault),
+  };
+  const manual = context.input.policies.conflictResolution === "manual";
+  const conflict = manual && (first.outcome.state === "Conflict" || (first.needs?.length ?? 0) > 0);
+  return follow({ context, target: secret, wanted, conflict });
+}
+
+/** Puts the verdicts together; with `apply: OnApproval` everything waits for the approval. */
+function planOf(context: PairContext, verdicts: readonly Verdict[], needs: readonly Need[] = []): PairPlan {
+  const { input, authority, fence } = context;
+  const wait = input.policies.apply === "OnApproval" && !input.approved;
+  const shown = verdicts.map((verdict) =>
+    wait && verdict.action !== undefined ? waitForApproval(verdict, verdict.action) : verdict,
+  );
+  const flipped = fence === "FlipHeld" ? shown.map(showFlipHeld) : shown;
+  const actions = flipped.flatMap(({ action }) => action ?? []);
+  return {
+    actions,
+    held: flipped.flatMap(({ held }) => held ?? []),
+    outcomes: flipped.map(({ outcome: one }) => one),
+    needs: distinct([...needs, ...flipped.flatMap((verdict) => verdict.needs ?? [])]),
+    authority,
+    ...(fence === undefined ? {} : { fence }),
+    again: fence === "FlipHeld" && actions.length > 0,
+  };
+}
+
+function waitForApproval(verdict: Verdict, action: NonNullable<Verdict["action"]>): Verdict {
+  const message = `${action.kind} of ${action.ref} waits for an approval`;
+  return {
+    outcome: { ...verdict.outcome, state: "Held", reason: "ApprovalNeeded", message },
+    held: action,
+    ...(verdict.needs === undefined ? {} : { needs: verdict.needs }),
+  };
+}
+
+/** What is in sync by the old authority still waits for the new one. */
+function showFlipHeld(verdict: Verdict): Verdict {
+  const { outcome: one } = verdict;
+  if (one.state !== "InSync" || one.kind !== "ScaiVault") return verdict;
+  return { ...verdict, outcome: { ...one, state: "Held", reason: "FlipHeld", message: `${one.ref}: both sides are not equal yet` } };
+}
+
+function distinct(needs: readonly Need[]): Need[] {
+  const seen = new Map(needs.map((need) => [need.kind === "SourceValue" ? need.kind : need.target, need]));
+  return [...seen.values()];
+}
