@@ -82,7 +82,9 @@ export function operatorCredentials(options: {
     chain.push(fromHttp({ timeout: 2_000, maxRetries: 1 }));
   else if (environment["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] !== undefined)
     chain.push(fromContainerMetadata({ timeout: 2_000, maxRetries: 1 }));
-  chain.push(fromInstanceMetadata({ timeout: 1_000, maxRetries: 1 }));
+  const disabled = environment["AWS_EC2_METADATA_DISABLED"];
+  if (disabled === undefined || disabled === "false")
+    chain.push(fromInstanceMetadata({ timeout: 1_000, maxRetries: 1 }));
   return memoized(createCredentialChain(...chain), options.nowMs);
 }
 

@@ -60,28 +60,29 @@ interface SdkError {
 export function classify(error: unknown, action: string, throttled: () => number): SyncError | AsmFailure {
   if (error instanceof SyncError || error instanceof AsmFailure) return error;
   if (error instanceof NetError) return unavailable(error, "SourceUnavailable", action);
-  const sdk = typeof error === "object" && error !== null ? (error as SdkError) : {};
-  const code = typeof sdk.name === "string" && /^[A-Za-z]{1,64}$/.test(sdk.name) ? sdk.name : "Unknown";
-  const status = sdk.$metadata?.httpStatusCode;
+  const { code, status, text } = readSdkError(error);
   if (throttleCodes.has(code) || status === 429)
     return new SyncError("RateLimited", "AWS asks to slow down", { action, code, retryAfterMs: throttled() });
   if (loginCodes.has(code)) return new SyncError("LoginFailed", "AWS refuses the credentials", { action, code });
-  if (secretCodes.has(code)) {
-    const text = typeof sdk.message === "string" ? sdk.message.toLowerCase() : "";
-    return new AsmFailure(code, {
-      kms: text.includes("kms"),
-      deletion: text.includes("deletion") || text.includes("deleted"),
-    });
-  }
-  return new SyncError("SourceUnavailable", "the store cannot be reached", {
-    action,
-    code,
-    detail: `HTTP ${typeof status === "number" ? status : "-"} ${code}`,
-  });
+  if (secretCodes.has(code))
+    return new AsmFailure(code, { kms: text.includes("kms"), deletion: /deletion|deleted/.test(text) });
+  const detail = `HTTP ${status ?? "-"} ${code}`;
+  return new SyncError("SourceUnavailable", "the store cannot be reached", { action, code, detail });
+}
+
+/** Code and status of an SDK error; its text in lower case, for classification only. */
+function readSdkError(error: unknown): { code: string; status: number | undefined; text: string } {
+  const sdk = typeof error === "object" && error !== null ? (error as SdkError) : {};
+  const status = sdk.$metadata?.httpStatusCode;
+  return {
+    code: typeof sdk.name === "string" && /^[a-z]{1,64}$/i.test(sdk.name) ? sdk.name : "Unknown",
+    status: typeof status === "number" ? status : undefined,
+    text: typeof sdk.message === "string" ? sdk.message.toLowerCase() : "",
+  };
 }
 
 /** Whether AWS denies the action itself. */
-export function isDenied(error: unknown): error is AsmFailure {
+export function isDenied(error: unknown): boolean {
   return error instanceof AsmFailure && (error.code === "AccessDeniedException" || error.code === "AccessDenied");
 }
 

@@ -33,7 +33,7 @@ export function parseSecretARN(arn: string): SecretARN | undefined {
   if (parts.length !== 7 || prefix !== "arn" || service !== "secretsmanager" || kind !== "secret") return undefined;
   if (partition === undefined || region === undefined || account === undefined || rest === undefined) return undefined;
   const dash = rest.length - 7;
-  if (dash < 1 || rest[dash] !== "-" || !/^[A-Za-z0-9]{6}$/.test(rest.slice(dash + 1))) return undefined;
+  if (dash < 1 || rest[dash] !== "-" || !/^[a-z0-9]{6}$/i.test(rest.slice(dash + 1))) return undefined;
   return { region, account, name: rest.slice(0, dash) };
 }
 

@@ -4,7 +4,8 @@ import type { PollDemand } from "../../ports/index.ts";
 import { VirtualClock } from "../../time/clock.ts";
 import { defaultLimits } from "../limits.ts";
 import { AsmFailure, type AsmApi, type AsmSecret } from "./api.ts";
-import { AsmPoller, notes, olderThan } from "./poller.ts";
+import { olderThan } from "./older.ts";
+import { AsmPoller, notes } from "./poller.ts";
 
 /** An account in memory that counts calls and obeys the name filter. */
 class Account implements AsmApi {

@@ -1,15 +1,13 @@
 import { SyncError } from "../../errors/index.ts";
 import type { PollDemand, PollResult, SourceFact } from "../../ports/index.ts";
-import type { Clock } from "../../time/clock.ts";
 import { forEachLimit } from "../concurrency.ts";
-import { aborted, DENIED_MS, isStoreWide, type PollLimits } from "../limits.ts";
-import { AsmFailure, type AsmApi, type AsmSecret } from "./api.ts";
+import { aborted, isStoreWide } from "../limits.ts";
+import { AsmFailure, type AsmSecret } from "./api.ts";
 import { isDenied, secretError } from "./errors.ts";
-import { checkName, coveringPrefixes, parseSecretARN } from "./names.ts";
+import { isConsistent, Lister, type ListerOptions, type Listing } from "./listing.ts";
+import { checkName, coveringPrefixes } from "./names.ts";
+import { OlderVersions } from "./older.ts";
 
-export const CURRENT = "AWSCURRENT";
-
-const PAGE = 100;
 const PARALLEL = 10;
 /** Below this many wanted names nothing is gained by listing. */
 const FEW = 3;
@@ -23,28 +21,20 @@ export const notes = {
   owned: "some of the secrets are owned by an AWS service, which rotates or removes them by itself",
 } as const;
 
-/** What a listing has brought. `complete` is false when it was given up because describing is cheaper. */
-interface Listing {
-  readonly complete: boolean;
-  readonly secrets: ReadonlyMap<string, AsmSecret>;
-}
-
-/** One poll's results while they are gathered. */
-interface Gathering {
+/** One poll: what is asked, and what has been found out so far. */
+interface Poll {
+  readonly names: readonly string[];
+  /** Prefixes of whole segments; the empty one is the whole account. */
+  readonly trees: readonly string[];
+  readonly fresh: boolean;
   readonly facts: Map<string, SourceFact>;
   readonly failures: Map<string, SyncError>;
   readonly subtrees: Map<string, readonly string[] | SyncError>;
   readonly notes: Set<string>;
+  readonly signal: AbortSignal;
 }
 
-export interface AsmPollerOptions {
-  readonly api: AsmApi;
-  readonly clock: Clock;
-  readonly region: string;
-  readonly limits: PollLimits;
-  /** Counts answers that nobody asked for. */
-  readonly onUnmatched: (count: number) => void;
-}
+export type AsmPollerOptions = ListerOptions;
 
 /**
  * Finds out versions without reading values: by ListSecrets (100 a call) where many are wanted, by DescribeSecret where
@@ -52,286 +42,167 @@ export interface AsmPollerOptions {
  */
 export class AsmPoller {
   readonly #options: AsmPollerOptions;
-  #listDeniedUntilMs = -1;
-  #versionsDeniedUntilMs = -1;
-  /** Pages that the last listing of these prefixes took; of one that was given up, those until then. */
-  readonly #pages = new Map<string, { pages: number; untilMs: number }>();
-  /** Versions older than a current one, asked once for each move. */
-  readonly #older = new Map<string, { current: string; known: string; older: ReadonlySet<string> }>();
+  readonly #lister: Lister;
+  readonly #older: OlderVersions;
 
   constructor(options: AsmPollerOptions) {
     this.#options = options;
+    this.#lister = new Lister(options);
+    this.#older = new OlderVersions(options.api, options.clock);
   }
 
   async poll(demand: PollDemand, signal: AbortSignal): Promise<PollResult> {
     if (signal.aborted) throw aborted("poll");
-    const out: Gathering = { facts: new Map(), failures: new Map(), subtrees: new Map(), notes: new Set() };
-    const names = valid(demand.paths, out.failures);
-    const subtrees = demand.subtrees.filter((subtree) => {
-      try {
-        if (subtree !== "") checkName(subtree);
-        return true;
-      } catch (error) {
-        if (error instanceof SyncError) out.subtrees.set(subtree, error);
-        return false;
-      }
-    });
-    let listed = await this.#byList(names, subtrees, demand.fresh, out, signal);
-    const undescribed = await this.#byDescribe(demand, names, out, signal);
-    if (undescribed.length > 0 && !listed) listed = await this.#byListInstead(undescribed, out, signal);
-    if (demand.known !== undefined) await this.#findOlder(demand.known, out, signal);
+    const failures = new Map<string, SyncError>();
+    const subtrees = new Map<string, readonly string[] | SyncError>();
+    const poll: Poll = {
+      names: valid(demand.paths, failures),
+      trees: [
+        ...(demand.subtrees.includes("") ? [""] : []),
+        ...valid(
+          demand.subtrees.filter((tree) => tree !== ""),
+          subtrees,
+        ),
+      ],
+      fresh: demand.fresh,
+      facts: new Map(),
+      failures,
+      subtrees,
+      notes: new Set(),
+      signal,
+    };
+    const listed = await this.#byList(poll);
+    const undescribed = await this.#byDescribe(poll);
+    const instead = !listed && undescribed.length > 0 && (await this.#byListInstead(undescribed, poll));
+    if (demand.known !== undefined && !(await this.#older.add(demand.known, poll.facts, signal)))
+      poll.notes.add(notes.versionsDenied);
+    const { facts } = poll;
     return {
-      method: listed ? "List" : "Describe",
-      facts: out.facts,
-      failures: out.failures,
-      subtrees: out.subtrees,
-      notes: [...out.notes],
+      method: listed || instead ? "List" : "Describe",
+      facts,
+      failures,
+      subtrees,
+      notes: [...poll.notes].sort(),
     };
   }
 
-  /** Takes from a listing what it has. @returns whether names were looked for in it */
-  async #byList(
-    names: readonly string[],
-    subtrees: readonly string[],
-    fresh: boolean,
-    out: Gathering,
-    signal: AbortSignal,
-  ): Promise<boolean> {
-    const now = this.#options.clock.monotonic();
-    const denied = now < this.#listDeniedUntilMs && !fresh;
-    if (denied && names.length > FEW) out.notes.add(notes.listDenied);
-    if (denied) for (const subtree of subtrees) out.subtrees.set(subtree, listDenied());
-    const together = coveringPrefixes(names, subtrees);
-    const namesToo = !fresh && names.length > FEW && this.#worthwhile(together, names.length, now);
-    if (denied || (!namesToo && subtrees.length === 0)) return false;
-    const prefixes = namesToo ? together : coveringPrefixes([], subtrees);
-    let listing: Listing;
-    try {
-      listing = await this.#list(prefixes, subtrees.length === 0 ? names.length : undefined, signal);
-    } catch (error) {
-      if (!isDenied(error)) throw storeError(error);
-      this.#listDeniedUntilMs = now + DENIED_MS;
-      if (names.length > FEW) out.notes.add(notes.listDenied);
-      for (const subtree of subtrees) out.subtrees.set(subtree, listDenied());
+  /** Takes from a list what it has, for subtrees and, where that is cheaper, for single names. @returns whether it served all */
+  async #byList(poll: Poll): Promise<boolean> {
+    const { names, trees, fresh } = poll;
+    const many = names.length > FEW;
+    if (this.#lister.denied && !fresh) {
+      this.#noteDenied(poll);
       return false;
     }
-    this.#takeSubtrees(listing, subtrees, out);
-    if (!listing.complete || (!namesToo && subtrees.length === 0)) return false;
-    if (subtrees.length > 0 || namesToo) out.notes.add(notes.lag);
-    if (!namesToo) return names.length === 0;
-    for (const name of names) {
-      const entry = listing.secrets.get(name);
-      if (entry !== undefined) this.#take(entry, out);
-    }
+    const both = coveringPrefixes(names, trees);
+    const namesToo = many && !fresh && this.#lister.worthwhile(both, names.length);
+    if (!namesToo && trees.length === 0) return false;
+    const prefixes = namesToo ? both : coveringPrefixes([], trees);
+    const listing = await this.#lister.list(prefixes, trees.length === 0 ? names.length : undefined, poll.signal);
+    if (listing === "Denied") this.#noteDenied(poll);
+    if (listing === "Denied" || listing === "TooLong") return false;
+    poll.notes.add(notes.lag);
+    for (const tree of trees) this.#takeTree(tree, listing, poll);
+    if (namesToo) takeNames(names, listing, poll);
+    return namesToo || names.length === 0;
+  }
+
+  #noteDenied(poll: Poll): void {
+    if (poll.names.length > FEW) poll.notes.add(notes.listDenied);
+    for (const tree of poll.trees) poll.subtrees.set(tree, listDenied());
+  }
+
+  /** Without the right to describe, a list that may lag is better than nothing. @returns whether it told anything */
+  async #byListInstead(names: readonly string[], poll: Poll): Promise<boolean> {
+    if (this.#lister.denied) return false;
+    const listing = await this.#lister.list(coveringPrefixes(names, []), undefined, poll.signal);
+    if (listing === "Denied" || listing === "TooLong" || !takeNames(names, listing, poll)) return false;
+    poll.notes.add(notes.lag);
     return true;
   }
 
-  /** Without the right to describe, a list that may lag is better than nothing. @returns whether it was used */
-  async #byListInstead(names: readonly string[], out: Gathering, signal: AbortSignal): Promise<boolean> {
-    if (this.#options.clock.monotonic() < this.#listDeniedUntilMs) return false;
-    let listing: Listing;
-    try {
-      listing = await this.#list(coveringPrefixes(names, []), undefined, signal);
-    } catch (error) {
-      if (!isDenied(error)) throw storeError(error);
-      this.#listDeniedUntilMs = this.#options.clock.monotonic() + DENIED_MS;
-      return false;
+  #takeTree(tree: string, listing: Exclude<Listing, string>, poll: Poll): void {
+    const { maxItems } = this.#options.limits;
+    const members: string[] = [];
+    for (const entry of listing.values()) {
+      if (tree !== "" && !entry.name.startsWith(`${tree}/`)) continue;
+      take(entry, poll);
+      if (poll.facts.get(entry.name)?.state === "Present") members.push(entry.name);
     }
-    let used = false;
-    for (const name of names) {
-      const entry = listing.secrets.get(name);
-      if (entry === undefined) continue;
-      used = true;
-      out.failures.delete(name);
-      this.#take(entry, out);
-    }
-    if (used) out.notes.add(notes.lag);
-    return used;
-  }
-
-  /** Whether a listing is expected to need fewer calls than describing. Unknown counts as yes: a listing is given up in time. */
-  #worthwhile(prefixes: readonly string[] | undefined, names: number, now: number): boolean {
-    const last = this.#pages.get(prefixKey(prefixes));
-    return last === undefined || now >= last.untilMs || last.pages < names;
-  }
-
-  /**
-   * @param budget pages after which describing is cheaper; undefined: none, the list is needed
-   */
-  async #list(
-    prefixes: readonly string[] | undefined,
-    budget: number | undefined,
-    signal: AbortSignal,
-  ): Promise<Listing> {
-    const secrets = new Map<string, AsmSecret>();
-    const maxPages = Math.ceil(this.#options.limits.maxItems / PAGE) * 2;
-    let token: string | undefined;
-    let unmatched = 0;
-    let pages = 0;
-    for (;;) {
-      const page = await this.#options.api.list({ prefixes, token, limit: PAGE }, signal);
-      pages++;
-      for (const entry of page.secrets) {
-        if (!this.#belongs(entry, prefixes)) unmatched++;
-        // A name may be there twice: one that is being deleted and its successor.
-        else if (secrets.get(entry.name) === undefined || !entry.pendingDeletion) secrets.set(entry.name, entry);
-      }
-      if (page.next === undefined) break;
-      if (page.next === token || pages >= maxPages)
-        throw new SyncError("SourceUnavailable", "the list of secrets does not end", { action: "list secrets" });
-      token = page.next;
-      if (budget !== undefined && pages >= budget) {
-        this.#remember(prefixes, budget + 1);
-        return { complete: false, secrets };
-      }
-    }
-    this.#options.onUnmatched(unmatched);
-    this.#remember(prefixes, pages);
-    return { complete: true, secrets };
-  }
-
-  #remember(prefixes: readonly string[] | undefined, pages: number): void {
-    if (this.#pages.size > 64) this.#pages.clear();
-    this.#pages.set(prefixKey(prefixes), { pages, untilMs: this.#options.clock.monotonic() + DENIED_MS });
-  }
-
-  /** An answer is taken only when its ARN says the same as its name, and the name is one that was asked for. */
-  #belongs(entry: AsmSecret, prefixes: readonly string[] | undefined): boolean {
-    const arn = parseSecretARN(entry.arn);
-    if (arn?.name !== entry.name || arn.region !== this.#options.region) return false;
-    return prefixes === undefined || prefixes.some((prefix) => entry.name.startsWith(prefix));
-  }
-
-  #takeSubtrees(listing: Listing, subtrees: readonly string[], out: Gathering): void {
-    for (const subtree of subtrees) {
-      const members: string[] = [];
-      for (const entry of listing.secrets.values()) {
-        if (subtree !== "" && !entry.name.startsWith(`${subtree}/`)) continue;
-        this.#take(entry, out);
-        if (out.facts.get(entry.name)?.state === "Present") members.push(entry.name);
-      }
-      out.subtrees.set(
-        subtree,
-        members.length > this.#options.limits.maxItems ? tooMany(this.#options.limits.maxItems) : members.sort(),
-      );
-    }
-  }
-
-  #take(entry: AsmSecret, out: Gathering): void {
-    try {
-      checkName(entry.name);
-    } catch (error) {
-      if (error instanceof SyncError) out.failures.set(entry.name, error);
-      return;
-    }
-    if (entry.owningService !== undefined || entry.name.startsWith("rds!")) out.notes.add(notes.owned);
-    out.facts.set(entry.name, factOf(entry));
+    poll.subtrees.set(
+      tree,
+      members.length > maxItems
+        ? new SyncError("TooManyMatches", `more than ${maxItems} secrets`, { action: "list secrets" })
+        : members.sort(),
+    );
   }
 
   /**
    * Asks for each name of which nothing is known yet; in a fresh poll also for what came from a list.
    * @returns the names whose description is denied
    */
-  async #byDescribe(
-    demand: PollDemand,
-    names: readonly string[],
-    out: Gathering,
-    signal: AbortSignal,
-  ): Promise<readonly string[]> {
+  async #byDescribe(poll: Poll): Promise<readonly string[]> {
+    const { facts, fresh } = poll;
     const undescribed: string[] = [];
-    const ask = new Set(names.filter((name) => demand.fresh || !out.facts.has(name)));
-    if (demand.fresh && out.facts.size <= FRESH_MEMBERS) for (const name of out.facts.keys()) ask.add(name);
-    await forEachLimit(ask, PARALLEL, signal, async (name, both) => {
-      const action = `describe ${name}`;
-      try {
-        const entry = await this.#options.api.describe(name, both);
-        if (entry.name === name && this.#belongs(entry, undefined)) this.#take(entry, out);
-        else {
-          this.#options.onUnmatched(1);
-          out.failures.set(name, new SyncError("SourceUnavailable", "AWS answered for another secret", { action }));
-        }
-      } catch (error) {
-        if (error instanceof AsmFailure && error.code === "ResourceNotFoundException") {
-          out.facts.set(name, { state: "Gone", path: name, how: "NotFound" });
-        } else {
-          const known =
-            error instanceof AsmFailure ? secretError(error, action, "secretsmanager:DescribeSecret") : error;
-          if (isStoreWide(known)) throw known;
-          // What a list has told of it still holds, as of the list.
-          if (isDenied(error) && out.facts.has(name)) return;
-          if (isDenied(error)) undescribed.push(name);
-          out.facts.delete(name);
-          out.failures.set(name, known as SyncError);
-        }
-      }
+    const ask = new Set(poll.names.filter((name) => fresh || !facts.has(name)));
+    if (fresh && facts.size <= FRESH_MEMBERS) for (const name of facts.keys()) ask.add(name);
+    await forEachLimit(ask, PARALLEL, poll.signal, async (name, signal) => {
+      if (!(await this.#describe(name, poll, signal))) undescribed.push(name);
     });
     return undescribed;
   }
 
-  /**
-   * For secrets whose AWSCURRENT is not the version copied last: which versions are older than it. Asked once for each
-   * move, since it costs a call.
-   */
-  async #findOlder(known: ReadonlyMap<string, string>, out: Gathering, signal: AbortSignal): Promise<void> {
-    const moved: { path: string; current: string; known: string }[] = [];
-    if (this.#older.size > 100_000) this.#older.clear();
-    for (const [path, fact] of out.facts) {
-      const copied = known.get(path);
-      const current = fact.state === "Present" ? fact.stages.get(CURRENT) : undefined;
-      if (copied === undefined || current === undefined || copied === current) this.#older.delete(path);
-      else moved.push({ path, current, known: copied });
-    }
-    await forEachLimit(moved, PARALLEL, signal, async (move, both) => {
-      const cached = this.#older.get(move.path);
-      const older =
-        cached?.current === move.current && cached.known === move.known
-          ? cached.older
-          : await this.#askOlder(move, out, both);
-      const fact = out.facts.get(move.path);
-      if (older === undefined || fact?.state !== "Present") return;
-      this.#older.set(move.path, { current: move.current, known: move.known, older });
-      out.facts.set(move.path, { ...fact, olderThanCurrent: older });
-    });
-  }
-
-  async #askOlder(
-    move: { path: string; current: string; known: string },
-    out: Gathering,
-    signal: AbortSignal,
-  ): Promise<ReadonlySet<string> | undefined> {
-    if (this.#options.clock.monotonic() < this.#versionsDeniedUntilMs) {
-      out.notes.add(notes.versionsDenied);
-      return undefined;
-    }
+  /** @returns false when it is denied and nothing is known from elsewhere */
+  async #describe(name: string, poll: Poll, signal: AbortSignal): Promise<boolean> {
+    const action = `describe ${name}`;
+    let entry: AsmSecret;
     try {
-      return olderThan(await this.#options.api.versions(move.path, signal), move.current, move.known);
+      entry = await this.#options.api.describe(name, signal);
     } catch (error) {
-      if (isDenied(error)) {
-        this.#versionsDeniedUntilMs = this.#options.clock.monotonic() + DENIED_MS;
-        out.notes.add(notes.versionsDenied);
-        return undefined;
+      if (!(error instanceof AsmFailure)) throw error;
+      if (error.code === "ResourceNotFoundException") {
+        poll.facts.set(name, { state: "Gone", path: name, how: "NotFound" });
+        return true;
       }
-      if (error instanceof AsmFailure) return undefined;
-      throw error;
+      // What a list has told of it still holds, as of the list.
+      if (isDenied(error) && poll.facts.has(name)) return true;
+      const known = secretError(error, action, "secretsmanager:DescribeSecret");
+      if (isStoreWide(known)) throw known;
+      poll.facts.delete(name);
+      poll.failures.set(name, known);
+      return !isDenied(error);
     }
+    if (entry.name === name && isConsistent(entry, this.#options.region)) take(entry, poll);
+    else {
+      this.#options.onUnmatched(1);
+      poll.failures.set(name, new SyncError("SourceUnavailable", "AWS answered for another secret", { action }));
+    }
+    return true;
   }
 }
 
-/**
- * Versions created before the current one. A copied version that is no longer listed counts as older: AWS removes only
- * old ones. One created in the same instant counts as older too.
- */
-export function olderThan(
-  created: ReadonlyMap<string, number>,
-  current: string,
-  known: string,
-): ReadonlySet<string> | undefined {
-  const at = created.get(current);
-  if (at === undefined) return undefined;
-  const older = new Set<string>();
-  for (const [version, ms] of created) if (version !== current && ms <= at) older.add(version);
-  if (!created.has(known)) older.add(known);
-  return older;
+/** @returns whether the listing has any of the names */
+function takeNames(names: readonly string[], listing: Exclude<Listing, string>, poll: Poll): boolean {
+  let any = false;
+  for (const name of names) {
+    const entry = listing.get(name);
+    if (entry === undefined) continue;
+    any = true;
+    poll.failures.delete(name);
+    take(entry, poll);
+  }
+  return any;
+}
+
+function take(entry: AsmSecret, poll: Poll): void {
+  try {
+    checkName(entry.name);
+  } catch (error) {
+    if (error instanceof SyncError) poll.failures.set(entry.name, error);
+    return;
+  }
+  if (entry.owningService !== undefined || entry.name.startsWith("rds!")) poll.notes.add(notes.owned);
+  poll.facts.set(entry.name, factOf(entry));
 }
 
 function factOf(entry: AsmSecret): SourceFact {
@@ -349,26 +220,17 @@ function factOf(entry: AsmSecret): SourceFact {
   };
 }
 
-function valid(paths: readonly string[], failures: Map<string, SyncError>): string[] {
+/** The good ones, each once; the others are noted as failures. */
+function valid(paths: readonly string[], failures: Map<string, unknown>): string[] {
   const good = new Set<string>();
   for (const path of paths) {
     try {
       good.add(checkName(path));
     } catch (error) {
-      if (error instanceof SyncError) failures.set(path, error);
+      failures.set(path, error);
     }
   }
   return [...good];
-}
-
-/** A refused list says something of the store, whatever the code is. */
-function storeError(error: unknown): unknown {
-  if (!(error instanceof AsmFailure)) return error;
-  return new SyncError("SourceUnavailable", "the store cannot be reached", {
-    action: "list secrets",
-    code: error.code,
-    detail: error.code,
-  });
 }
 
 function listDenied(): SyncError {
@@ -378,12 +240,4 @@ function listDenied(): SyncError {
     right,
     code: "AccessDeniedException",
   });
-}
-
-function tooMany(max: number): SyncError {
-  return new SyncError("TooManyMatches", `more than ${max} secrets`, { action: "list secrets" });
-}
-
-function prefixKey(prefixes: readonly string[] | undefined): string {
-  return prefixes === undefined ? "*" : prefixes.join("\n");
 }

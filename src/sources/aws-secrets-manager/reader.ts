@@ -6,8 +6,9 @@ import { aborted, DENIED_MS } from "../limits.ts";
 import { refuseEmpty } from "../payload.ts";
 import { AsmFailure, type AsmApi, type AsmValue, type BatchAnswer, type GetRequest } from "./api.ts";
 import { isDenied, secretError } from "./errors.ts";
-import { checkName, parseSecretARN } from "./names.ts";
-import { CURRENT } from "./poller.ts";
+import { isConsistent } from "./listing.ts";
+import { checkName } from "./names.ts";
+import { CURRENT } from "./older.ts";
 
 /** BatchGetSecretValue takes at most this many. */
 const BATCH = 20;
@@ -162,8 +163,7 @@ export class AsmReader {
   }
 
   #matches(value: AsmValue): boolean {
-    const arn = parseSecretARN(value.arn);
-    return arn?.name === value.name && arn.region === this.#options.region && value.version !== "";
+    return isConsistent(value, this.#options.region) && value.version !== "";
   }
 
   /**

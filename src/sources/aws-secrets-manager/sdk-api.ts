@@ -7,8 +7,7 @@ import {
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
 import { SyncError } from "../../errors/index.ts";
-import type { Network } from "../../net/index.ts";
-import { awsRequestHandler, type BoundCredential } from "../../net/index.ts";
+import { awsRequestHandler, type BoundCredential, type HttpClient, type Network } from "../../net/index.ts";
 import { Semaphore } from "../concurrency.ts";
 import type { StorePause } from "../pause.ts";
 import type { AsmApi, AsmSecret, AsmValue, BatchAnswer, GetRequest, ListPage, ListRequest } from "./api.ts";
@@ -30,27 +29,116 @@ export interface SdkApiOptions {
 
 /** The port over the AWS SDK. The SDK retries nothing: its retries would sleep in our workers. */
 export function createSdkApi(options: SdkApiOptions): AsmApi {
-  const { access, network } = options;
-  const http = network.open(access.destination, CONNECTIONS);
-  const client = new SecretsManagerClient({
-    region: options.region,
-    endpoint: http.origin,
-    credentials: credentialProvider(access.credential),
-    requestHandler: awsRequestHandler(http, options.userAgent ?? network.userAgent) as never,
-    maxAttempts: 1,
-    retryMode: "standard",
-    // Everything that the SDK would look up in files and environment otherwise.
-    defaultsMode: "standard",
-    useFipsEndpoint: false,
-    useDualstackEndpoint: false,
-    userAgentAppId: "scaivault-operator",
-    authSchemePreference: [],
-  });
-  const places = new Semaphore(CONNECTIONS);
-  const { pause } = options;
+  return new SdkApi(options);
+}
 
-  async function call<T>(action: string, work: () => Promise<T>): Promise<T> {
-    return places.run(async () => {
+class SdkApi implements AsmApi {
+  readonly #client: SecretsManagerClient;
+  readonly #http: HttpClient;
+  readonly #pause: StorePause;
+  readonly #places = new Semaphore(CONNECTIONS);
+
+  constructor(options: SdkApiOptions) {
+    const { access, network } = options;
+    this.#pause = options.pause;
+    this.#http = network.open(access.destination, CONNECTIONS);
+    this.#client = new SecretsManagerClient({
+      region: options.region,
+      endpoint: this.#http.origin,
+      credentials: credentialProvider(access.credential),
+      requestHandler: awsRequestHandler(this.#http, options.userAgent ?? network.userAgent) as never,
+      maxAttempts: 1,
+      retryMode: "standard",
+      // Everything that the SDK would look up in files and environment otherwise.
+      defaultsMode: "standard",
+      useFipsEndpoint: false,
+      useDualstackEndpoint: false,
+      userAgentAppId: "scaivault-operator",
+      authSchemePreference: [],
+    });
+  }
+
+  list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
+    return this.#call("list secrets", async () => {
+      const answer = await this.#client.send(
+        new ListSecretsCommand({
+          MaxResults: request.limit,
+          IncludePlannedDeletion: true,
+          ...(request.token === undefined ? {} : { NextToken: request.token }),
+          ...(request.prefixes === undefined ? {} : { Filters: [{ Key: "name", Values: [...request.prefixes] }] }),
+        }),
+        { abortSignal: signal },
+      );
+      const secrets = (answer.SecretList ?? []).map((entry) =>
+        secretOf({ ...entry, VersionIdsToStages: entry.SecretVersionsToStages }),
+      );
+      return { secrets, next: answer.NextToken === "" ? undefined : answer.NextToken };
+    });
+  }
+
+  describe(name: string, signal: AbortSignal): Promise<AsmSecret> {
+    return this.#call(`describe ${name}`, async () =>
+      secretOf(await this.#client.send(new DescribeSecretCommand({ SecretId: name }), { abortSignal: signal })),
+    );
+  }
+
+  versions(name: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
+    const action = `list versions of ${name}`;
+    return this.#call(action, async () => {
+      const created = new Map<string, number>();
+      let token: string | undefined;
+      for (let page = 0; page < MAX_VERSION_PAGES; page++) {
+        const answer = await this.#client.send(
+          new ListSecretVersionIdsCommand({
+            SecretId: name,
+            IncludeDeprecated: true,
+            MaxResults: 100,
+            ...(token === undefined ? {} : { NextToken: token }),
+          }),
+          { abortSignal: signal },
+        );
+        for (const { VersionId, CreatedDate } of answer.Versions ?? [])
+          if (VersionId !== undefined && CreatedDate !== undefined) created.set(VersionId, CreatedDate.getTime());
+        token = answer.NextToken;
+        if (token === undefined || token === "") return created;
+      }
+      throw new SyncError("SourceUnavailable", "AWS lists more versions than it may hold", { action });
+    });
+  }
+
+  get(request: GetRequest, signal: AbortSignal): Promise<AsmValue> {
+    return this.#call(`read ${request.name}`, async () => {
+      const command = new GetSecretValueCommand({
+        SecretId: request.name,
+        ...(request.stage === undefined ? {} : { VersionStage: request.stage }),
+        ...(request.version === undefined ? {} : { VersionId: request.version }),
+      });
+      return valueOf(await this.#client.send(command, { abortSignal: signal }));
+    });
+  }
+
+  batchGet(names: readonly string[], signal: AbortSignal): Promise<BatchAnswer> {
+    return this.#call(`read ${names.length} secrets`, async () => {
+      const command = new BatchGetSecretValueCommand({ SecretIdList: [...names] });
+      const answer = await this.#client.send(command, { abortSignal: signal });
+      return {
+        values: (answer.SecretValues ?? []).map(valueOf),
+        errors: (answer.Errors ?? []).map((error) => ({
+          id: error.SecretId ?? "",
+          code: error.ErrorCode ?? "Unknown",
+        })),
+      };
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#client.destroy();
+    await this.#http.close();
+  }
+
+  #call<T>(action: string, work: () => Promise<T>): Promise<T> {
+    const pause = this.#pause;
+    return this.#places.run(async () => {
       pause.check(action);
       try {
         const answer = await work();
@@ -61,81 +149,6 @@ export function createSdkApi(options: SdkApiOptions): AsmApi {
       }
     });
   }
-
-  return {
-    list: (request: ListRequest, signal) =>
-      call("list secrets", async (): Promise<ListPage> => {
-        const answer = await client.send(
-          new ListSecretsCommand({
-            MaxResults: request.limit,
-            IncludePlannedDeletion: true,
-            ...(request.token === undefined ? {} : { NextToken: request.token }),
-            ...(request.prefixes === undefined ? {} : { Filters: [{ Key: "name", Values: [...request.prefixes] }] }),
-          }),
-          { abortSignal: signal },
-        );
-        const secrets = (answer.SecretList ?? []).map((entry) =>
-          secretOf({ ...entry, VersionIdsToStages: entry.SecretVersionsToStages }),
-        );
-        return { secrets, next: answer.NextToken === "" ? undefined : answer.NextToken };
-      }),
-    describe: (name, signal) =>
-      call(`describe ${name}`, async () =>
-        secretOf(await client.send(new DescribeSecretCommand({ SecretId: name }), { abortSignal: signal })),
-      ),
-    versions: (name, signal) =>
-      call(`list versions of ${name}`, async () => {
-        const created = new Map<string, number>();
-        let token: string | undefined;
-        for (let page = 0; page < MAX_VERSION_PAGES; page++) {
-          const answer = await client.send(
-            new ListSecretVersionIdsCommand({
-              SecretId: name,
-              IncludeDeprecated: true,
-              MaxResults: 100,
-              ...(token === undefined ? {} : { NextToken: token }),
-            }),
-            { abortSignal: signal },
-          );
-          for (const { VersionId, CreatedDate } of answer.Versions ?? [])
-            if (VersionId !== undefined && CreatedDate !== undefined) created.set(VersionId, CreatedDate.getTime());
-          token = answer.NextToken;
-          if (token === undefined || token === "") return created;
-        }
-        throw new SyncError("SourceUnavailable", "AWS lists more versions than it may hold", {
-          action: `list versions of ${name}`,
-        });
-      }),
-    get: (request: GetRequest, signal) =>
-      call(`read ${request.name}`, async (): Promise<AsmValue> => {
-        const answer = await client.send(
-          new GetSecretValueCommand({
-            SecretId: request.name,
-            ...(request.stage === undefined ? {} : { VersionStage: request.stage }),
-            ...(request.version === undefined ? {} : { VersionId: request.version }),
-          }),
-          { abortSignal: signal },
-        );
-        return valueOf(answer);
-      }),
-    batchGet: (names, signal) =>
-      call(`read ${names.length} secrets`, async (): Promise<BatchAnswer> => {
-        const answer = await client.send(new BatchGetSecretValueCommand({ SecretIdList: [...names] }), {
-          abortSignal: signal,
-        });
-        return {
-          values: (answer.SecretValues ?? []).map(valueOf),
-          errors: (answer.Errors ?? []).map((error) => ({
-            id: error.SecretId ?? "",
-            code: error.ErrorCode ?? "Unknown",
-          })),
-        };
-      }),
-    async close() {
-      client.destroy();
-      await http.close();
-    },
-  };
 }
 
 interface SdkSecret {

@@ -7,12 +7,15 @@ import {
   TagResourceCommand,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
+import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { AsmProxy, Statement } from "../../../local/asm-proxy.ts";
 import { SecretValue } from "../../../src/model/index.ts";
 import { Network } from "../../../src/net/index.ts";
 import type { PollDemand, SecretSource } from "../../../src/ports/index.ts";
-import { awsEndpoint, createAwsSource } from "../../../src/sources/index.ts";
+import { awsEndpoint, createAwsSource, operatorCredentials } from "../../../src/sources/index.ts";
 import { VirtualClock } from "../../../src/time/clock.ts";
 import { testEnvironment } from "../../support/environment.ts";
 import { CANARY, describeSecretSource } from "./source-contract.ts";
@@ -104,6 +107,7 @@ describeSecretSource(
     versions: true,
     defaultStage: "AWSCURRENT",
     softDeleted: "PendingDeletion",
+    listTellsDenied: true,
     badPaths: [
       "",
       "a//b",
@@ -342,6 +346,95 @@ describe("AWS Secrets Manager", () => {
     }
     expect((await source.read({ path: "login/a" }, signal)).version).not.toBe("");
     expect(source.identity).toBe("us-east-1/AKIA...0001");
+  });
+
+  it("gets the operator's identity from a web identity token through our transport, once for all sources", async () => {
+    await own.put("irsa/a", CANARY);
+    const tokenFile = join(mkdtempSync(join(tmpdir(), "irsa-")), "token");
+    writeFileSync(tokenFile, "jwt-canary");
+    own.asm.setKeys(null);
+    own.asm.setRoles(null);
+    const environment = {
+      AWS_WEB_IDENTITY_TOKEN_FILE: tokenFile,
+      AWS_ROLE_ARN: "arn:aws:iam::123456789012:role/operator",
+      AWS_EC2_METADATA_DISABLED: "true",
+    };
+    Object.assign(process.env, environment);
+    const network = new Network({
+      userAgent: "scaivault-operator/test",
+      allowLoopback: true,
+      endpointOverrides: {
+        "sts.us-east-1.amazonaws.com": own.asm.url,
+        [new URL(awsEndpoint(region)).host]: own.asm.url,
+      },
+    });
+    try {
+      const provider = operatorCredentials({ network, region, nowMs: () => Date.now() });
+      const access = network.bind({
+        service: "AWS" as const,
+        owner: { kind: "Operator" },
+        credential: { kind: "Operator" as const, provider },
+        endpoint: awsEndpoint(region),
+        allowed: [],
+      });
+      own.asm.resetCounts();
+      const sources = [1, 2, 3].map(() => createAwsSource({ access, region, network, clock: own.clock }));
+      await Promise.all(
+        sources.map((made) =>
+          made.read({ path: "irsa/a" }, signal).then(
+            () => undefined,
+            () => undefined,
+          ),
+        ),
+      );
+      expect(calls()["sts:AssumeRoleWithWebIdentity"]).toBe(1);
+      expect(calls()["GetSecretValue"]).toBe(3);
+      expect(own.asm.calls().every((call) => call.userAgent.startsWith("scaivault-operator/test"))).toBe(true);
+      expect(sources[0]?.identity).toBe("us-east-1/operator");
+      for (const made of sources) await made.close();
+    } finally {
+      for (const name of Object.keys(environment)) delete process.env[name];
+      await network.close();
+    }
+  });
+
+  it("never runs a credential process, nor reads profiles", async () => {
+    const home = mkdtempSync(join(tmpdir(), "aws-home-"));
+    const ran = join(home, "ran");
+    writeFileSync(
+      join(home, "config"),
+      `[default]\ncredential_process = /bin/sh -c "touch ${ran}; echo {}"\n[profile p]\ncredential_process = /bin/sh -c "touch ${ran}"\n`,
+    );
+    writeFileSync(
+      join(home, "credentials"),
+      "[default]\naws_access_key_id = AKIAFROMPROFILE\naws_secret_access_key = x\n",
+    );
+    const environment = {
+      AWS_CONFIG_FILE: join(home, "config"),
+      AWS_SHARED_CREDENTIALS_FILE: join(home, "credentials"),
+      AWS_PROFILE: "p",
+      AWS_EC2_METADATA_DISABLED: "true",
+    };
+    Object.assign(process.env, environment);
+    try {
+      await expect(operatorCredentials({ network: own.network, region, nowMs: () => Date.now() })()).rejects.toThrow();
+      const access = own.network.bind({
+        service: "AWS" as const,
+        owner: { kind: "Operator" },
+        credential: {
+          kind: "Operator" as const,
+          provider: operatorCredentials({ network: own.network, region, nowMs: () => Date.now() }),
+        },
+        endpoint: awsEndpoint(region),
+        allowed: [],
+      });
+      const made = createAwsSource({ access, region, network: own.network, clock: own.clock });
+      expect(await failure(made.probe(signal))).toMatchObject({ reason: "LoginFailed" });
+      await made.close();
+      expect(existsSync(ran)).toBe(false);
+    } finally {
+      for (const name of Object.keys(environment)) delete process.env[name];
+    }
   });
 
   it("retries nothing by itself", async () => {

@@ -48,6 +48,8 @@ export interface SourceAbilities {
   readonly softDeleted?: "PendingDeletion" | "Deleted";
   /** KV v2 itself keeps numbers as 64-bit floats: what it lost, nobody can read. Default true. */
   readonly exactNumbers?: boolean;
+  /** A list tells versions also of secrets that may not be described (ASM's ListSecrets is a right to the whole account). */
+  readonly listTellsDenied?: boolean;
   readonly badPaths: readonly string[];
 }
 
@@ -204,11 +206,13 @@ export function describeSecretSource(
       await fixture.put("denied/one", `{"a":"${CANARY}"}`);
       await fixture.put("allowed", `{"a":"${CANARY}"}`);
       const result = await poll({ paths: [fixture.path("denied/one"), fixture.path("allowed")] });
-      expect(result.failures.get(fixture.path("denied/one"))).toMatchObject({
-        reason: "AccessDenied",
-        right: expect.any(String),
-      });
-      expect(result.facts.has(fixture.path("denied/one"))).toBe(false);
+      if (abilities.listTellsDenied !== true) {
+        expect(result.failures.get(fixture.path("denied/one"))).toMatchObject({
+          reason: "AccessDenied",
+          right: expect.any(String),
+        });
+        expect(result.facts.has(fixture.path("denied/one"))).toBe(false);
+      }
       expect(result.facts.get(fixture.path("allowed"))?.state).toBe("Present");
       const error = await failure(read("denied/one"));
       expect(error).toMatchObject({ reason: "AccessDenied", right: expect.any(String) });
@@ -253,7 +257,10 @@ export function describeSecretSource(
       await fixture.put("throttled", `{"a":"${CANARY}"}`);
       await fact("throttled");
       const undo = await fixture.throttle();
-      const error = await failure(Promise.all(Array.from({ length: 20 }, () => read("throttled"))));
+      // All of them have ended before calls are counted.
+      const reads = await Promise.allSettled(Array.from({ length: 20 }, () => read("throttled")));
+      const refused = reads.flatMap((one) => (one.status === "rejected" ? [Promise.reject(one.reason as Error)] : []));
+      const error = await failure(Promise.all(refused));
       expect(error).toMatchObject({ reason: "RateLimited", retryAfterMs: expect.any(Number) });
       await fixture.resetCounts();
       expect((await failure(read("throttled"))).reason).toBe("RateLimited");
