@@ -176,6 +176,18 @@ describe("a Secret of External Secrets Operator changes hands and back", () => {
     expect((await parts.get(ref))?.metadata.labels).toBeUndefined();
   });
 
+  test("what is edited between the comparison and the patch is not adopted", async () => {
+    const ref = parts.ref();
+    await parts.post(ESO, { metadata: { name: ref.name }, data: encoded(values) });
+    const observed = await parts.observe(ref);
+    parts.before("patch", () => parts.patch(ref, ESO, { data: encoded({ api_key: "newer" }) }));
+    expect((await failure(adopt(ref, observed))).code).toBe("fence");
+    const secret = await parts.get(ref);
+    expect(secret?.data).toEqual(encoded({ ...values, api_key: "newer" }));
+    expect(secret?.metadata.labels).toBeUndefined();
+    expect(await parts.observe(ref)).toMatchObject({ mark: { state: "None" }, otherWriter: ESO });
+  });
+
   test("adoption carries no value to the API server", async () => {
     const ref = parts.ref();
     await parts.post(ESO, { metadata: { name: ref.name }, data: encoded(values) });

@@ -263,6 +263,30 @@ describe("Kubernetes Secret: what only it does", () => {
     await settled(ref, (now) => now.presence === "Absent");
   });
 
+  test("what changes in the last moment is neither written over nor deleted nor released", async () => {
+    const ref = parts.ref();
+    await write(ref, content({ a: CANARY }));
+    const edit = (value: string) => (): Promise<void> =>
+      parts.patch(ref, "kubectl-edit", { data: encoded({ a: value }) });
+    const observed = await asMarked(ref);
+    parts.before("apply", edit("one"));
+    const request = { content: content({ a: `${CANARY}-2` }), mark: someMark("v2"), observed };
+    expect((await failure(parts.target.write(ref, request, signal))).code).toBe("fence");
+    expect((await parts.get(ref))?.data).toEqual(encoded({ a: "one" }));
+    await settled(ref, (now) => now.content === "Changed");
+    await write(ref, content({ a: CANARY }));
+    const again = await asMarked(ref);
+    parts.before("delete", edit("two"));
+    expect((await failure(parts.target.remove(ref, again, signal))).code).toBe("fence");
+    expect((await parts.get(ref))?.data).toEqual(encoded({ a: "two" }));
+    await settled(ref, (now) => now.content === "Changed");
+    await write(ref, content({ a: CANARY }));
+    const once = await asMarked(ref);
+    parts.before("patch", edit("three"));
+    expect((await failure(parts.target.release(ref, once, signal))).code).toBe("fence");
+    expect((await parts.get(ref))?.metadata.labels?.[secretMetadata.managedLabel]).toBe("true");
+  });
+
   test("what cannot be written is told without the server's words", async () => {
     const ref = parts.ref();
     await write(ref, content({ a: CANARY }));

@@ -36,6 +36,8 @@ export interface KubernetesParts {
   readonly requests: RequestObservation[];
   /** Answers to the target, as text, by verb. */
   readonly answers: { readonly verb: string; readonly text: string }[];
+  /** Runs once, right before the target's next request of this verb. */
+  before(verb: string, act: () => Promise<void>): void;
   ref(name?: string): KubernetesSecretRef;
   observe(ref: KubernetesSecretRef): Promise<TargetObservation>;
   get(ref: KubernetesSecretRef): Promise<StoredSecret | undefined>;
@@ -91,7 +93,13 @@ export async function startKubernetes(verbs = "get list watch create patch delet
   });
   const answers: KubernetesParts["answers"] = [];
   const request = transport.request.bind(transport);
+  let hook: { readonly verb: string; readonly act: () => Promise<void> } | undefined;
   transport.request = async <T>(call: KubeRequest): Promise<T> => {
+    if (hook?.verb === call.verb) {
+      const { act } = hook;
+      hook = undefined;
+      await act();
+    }
     const answer = await request<T>(call);
     answers.push({ verb: call.verb, text: JSON.stringify(answer) });
     return answer;
@@ -135,6 +143,9 @@ export async function startKubernetes(verbs = "get list watch create patch delet
     store,
     requests,
     answers,
+    before: (verb, act) => {
+      hook = { verb, act };
+    },
     ref: (name = `s-${randomUUID().slice(0, 8)}`) => ({ namespace, name, object: `${namespace}/${name}` }),
     observe: async (ref) => {
       const found = (await target.observe([ref], new AbortController().signal)).get(target.key(ref));
