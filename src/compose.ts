@@ -14,19 +14,47 @@ import {
   createCaches,
   createCredentialReader,
   credentialText,
+  type ObjectPlan,
   OperatorTerm,
+  ownResources,
+  PlanRun,
   type ResolvedBackend,
   type SourceInput,
   type SourceMaker,
-  type World,
   type ScaiVaultSide,
+  termMetrics,
+  type World,
 } from "./controllers/index.ts";
-import { BrakeWindows, createKeyRing, createMarkSeal, createRights, identityKey, type KeyRing } from "./decide/index.ts";
+import {
+  BrakeWindows,
+  createKeyRing,
+  createMarkSeal,
+  createRights,
+  identityKey,
+  type KeyRing,
+} from "./decide/index.ts";
 import { SyncError } from "./errors/index.ts";
 import { scaiVaultCodec } from "./model/index.ts";
 import { Network, readCAFile } from "./net/index.ts";
-import { EventRecorder, KubeClient, KubeTransport, LeaderElector, type Leadership, Liveness, loadClusterConfig } from "./runtime/index.ts";
-import { clientCredentials, RateBudget, ScaiVaultClient, secretFile, tokenExchange, tokenFile, type TokenProvider } from "./scaivault/index.ts";
+import {
+  EventRecorder,
+  KubeClient,
+  type KubeObject,
+  KubeTransport,
+  LeaderElector,
+  type Leadership,
+  Liveness,
+  loadClusterConfig,
+} from "./runtime/index.ts";
+import {
+  clientCredentials,
+  RateBudget,
+  ScaiVaultClient,
+  secretFile,
+  tokenExchange,
+  tokenFile,
+  type TokenProvider,
+} from "./scaivault/index.ts";
 import {
   awsEndpoint,
   createAwsSource,
@@ -37,7 +65,16 @@ import {
   type VaultAuth,
 } from "./sources/index.ts";
 import { createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
-import { createLogger, createMetrics, type Listening, type Logger, type Metrics, startHealthServer, startMetricsServer } from "./telemetry/index.ts";
+import {
+  createLogger,
+  createMetrics,
+  type Listening,
+  type Logger,
+  type Metrics,
+  silentLogger,
+  startHealthServer,
+  startMetricsServer,
+} from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
 import { readFileSync } from "node:fs";
 
@@ -64,7 +101,9 @@ export interface Operator {
   readonly reflectors: CacheReflectors;
   readonly scaivault: ScaiVaultSide | undefined;
   /** A term of leadership; `assertHeld` throws when writes must stop. */
-  term(options: { assertHeld: () => void; dryRun?: boolean }): OperatorTerm;
+  term(options: { assertHeld: () => void }): OperatorTerm;
+  /** The same without writes, for `plan`. */
+  planRun(): PlanRun;
   close(): Promise<void>;
 }
 
@@ -93,10 +132,28 @@ export function compose(options: ComposeOptions): Operator {
   });
   const client = new KubeClient(transport, { fieldManager: fieldManagers.secrets });
   const caches = createCaches(log);
-  const reflectors = new CacheReflectors({ client, clock: systemClock, caches, watchNamespaces: config.watchNamespaces, log });
-  const events = new EventRecorder({ client, clock: systemClock, controller: "scaivault.scailabs.ai/operator", instance: instanceName(options.environment) });
+  const reflectors = new CacheReflectors({
+    client,
+    clock: systemClock,
+    caches,
+    watchNamespaces: config.watchNamespaces,
+    log,
+  });
+  const events = new EventRecorder({
+    client,
+    clock: systemClock,
+    controller: "scaivault.scailabs.ai/operator",
+    instance: instanceName(options.environment),
+  });
   const seal = createMarkSeal(ring);
-  const secrets = createKubernetesSecretTarget({ client, store: caches.managed, seal, clock, userAgent: product, cluster: config.cluster.name });
+  const secrets = createKubernetesSecretTarget({
+    client,
+    store: caches.managed,
+    seal,
+    clock,
+    userAgent: product,
+    cluster: config.cluster.name,
+  });
   const scaivault = scaivaultSide(config, { network, clock, metrics, log, seal });
   const rights = createRights(config);
   const resolver = new BackendResolver({
@@ -108,6 +165,26 @@ export function compose(options: ComposeOptions): Operator {
     },
     make: sourceMaker({ network, clock, ring, metrics, environment: options.environment ?? process.env }),
   });
+  const world =
+    (mode: Pick<World, "assertHeld" | "dryRun">) =>
+    (registry: World["registry"]): World => ({
+      clock,
+      cluster: config.cluster.name,
+      budgets: config.budgets,
+      caches,
+      client,
+      registry,
+      resolver,
+      rights,
+      ring,
+      brakes: new BrakeWindows({ startedMs: clock.now() }),
+      secrets,
+      scaivault,
+      log,
+      metrics,
+      events,
+      ...mode,
+    });
   return {
     config,
     log,
@@ -117,30 +194,9 @@ export function compose(options: ComposeOptions): Operator {
     transport,
     reflectors,
     scaivault,
-    term: ({ assertHeld, dryRun = false }) =>
-      new OperatorTerm({
-        clock,
-        workers: config.workers,
-        world: (registry): World => ({
-          clock,
-          cluster: config.cluster.name,
-          budgets: config.budgets,
-          caches,
-          client,
-          registry,
-          resolver,
-          rights,
-          ring,
-          brakes: new BrakeWindows({ startedMs: clock.now() }),
-          secrets,
-          scaivault,
-          log,
-          metrics,
-          events,
-          assertHeld,
-          dryRun,
-        }),
-      }),
+    term: ({ assertHeld }) =>
+      new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) }),
+    planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
     async close() {
       await reflectors.stop();
       await events.stop();
@@ -201,7 +257,8 @@ function scaivaultSide(
     target,
     clock,
     onReachability: (now) => {
-      if (now.state === "Failing") log.warn("ScaiVault failing", { reason: now.error.reason, message: now.error.message });
+      if (now.state === "Failing")
+        log.warn("ScaiVault failing", { reason: now.error.reason, message: now.error.message });
       else log.info("ScaiVault reachable");
     },
   });
@@ -258,14 +315,16 @@ function sourceMaker(parts: {
   const print = (bytes: Uint8Array) => identityKey(ring, [bytes]);
   const operator = new Map<string, ReturnType<typeof operatorCredentials>>();
   const ownKeys = (region: string) => {
-    const known = operator.get(region) ?? operatorCredentials({ network, region, environment, nowMs: () => clock.now() });
+    const known =
+      operator.get(region) ?? operatorCredentials({ network, region, environment, nowMs: () => clock.now() });
     operator.set(region, known);
     return known;
   };
   return (input: SourceInput): ResolvedBackend => {
     const { namespace, name } = input.backend.metadata;
     const { awsSecretsManager, hashicorpVault } = input.backend.spec;
-    const owner = input.credential === "operator" ? ({ kind: "Operator" } as const) : ({ kind: "Namespace", namespace } as const);
+    const owner =
+      input.credential === "operator" ? ({ kind: "Operator" } as const) : ({ kind: "Namespace", namespace } as const);
     const common = { network, clock: clock, userAgent: `${product} (${namespace}/${name})` };
     if (awsSecretsManager !== undefined) {
       const { region } = awsSecretsManager;
@@ -278,7 +337,11 @@ function sourceMaker(parts: {
       });
       const key = sourceIdentityKey({ type: "aws-secrets-manager", access, region }, print);
       const id = access.credential.kind === "Static" ? access.credential.accessKeyID : "operator";
-      return { identityKey: key, identity: `${region}/${id === "operator" ? id : `${id.slice(0, 4)}...${id.slice(-4)}`}`, create: () => createAwsSource({ ...common, access, region }) };
+      return {
+        identityKey: key,
+        identity: `${region}/${id === "operator" ? id : `${id.slice(0, 4)}...${id.slice(-4)}`}`,
+        create: () => createAwsSource({ ...common, access, region }),
+      };
     }
     if (hashicorpVault === undefined) throw new SyncError("InvalidSpec", "the backend names no store");
     const access = network.bind<VaultAuth>({
@@ -292,8 +355,13 @@ function sourceMaker(parts: {
     const inside = hashicorpVault.namespace === undefined ? {} : { namespace: hashicorpVault.namespace };
     const key = sourceIdentityKey({ type: "hashicorp-vault", access, ...inside }, print);
     const identity = `${access.destination.url.host}${inside.namespace === undefined ? "" : `/${inside.namespace}`}`;
-    const contentVersion = (bytes: Uint8Array) => `content-${identityKey(ring, [access.destination.url.host, bytes]).slice(0, 22)}`;
-    return { identityKey: key, identity, create: () => createVaultSource({ ...common, ...inside, access, contentVersion }) };
+    const contentVersion = (bytes: Uint8Array) =>
+      `content-${identityKey(ring, [access.destination.url.host, bytes]).slice(0, 22)}`;
+    return {
+      identityKey: key,
+      identity,
+      create: () => createVaultSource({ ...common, ...inside, access, contentVersion }),
+    };
   };
 }
 
@@ -310,7 +378,8 @@ function awsCredential(input: SourceInput, provider: ReturnType<typeof operatorC
 
 function vaultCredential(input: SourceInput): VaultAuth {
   const auth = input.backend.spec.hashicorpVault?.auth;
-  if (input.credential === "operator" || auth === undefined) throw new SyncError("InvalidSpec", "Vault needs a credential Secret");
+  if (input.credential === "operator" || auth === undefined)
+    throw new SyncError("InvalidSpec", "Vault needs a credential Secret");
   if (auth.appRole !== undefined) {
     return {
       kind: "AppRole",
@@ -335,7 +404,7 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   log.info("starting", { version: VERSION, address: `${config.health.address}:${config.health.port}` });
   if (config.tenancyMode === "Open") log.warn("tenancyMode is Open: every namespace has every right", {});
   reflectors.start();
-  let leader = false;
+  let term: OperatorTerm | undefined;
   const elector = new LeaderElector({
     client: operator.client,
     clock: systemClock,
@@ -345,17 +414,17 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
     leaseDurationMs: config.leaderElection.leaseDurationMs,
     renewDeadlineMs: config.leaderElection.renewDeadlineMs,
     retryPeriodMs: config.leaderElection.retryPeriodMs,
-    onTransition: (transition) => {
-      leader = transition === "acquired" || transition === "started" || (leader && transition === "observed");
-      log.info("leadership", { action: transition });
-    },
+    onTransition: (transition) => log.info("leadership", { action: transition }),
   });
+  operator.metrics.setSources(
+    termMetrics({ caches: operator.caches, clock: systemClock, leader: () => elector.isLeader, term: () => term }),
+  );
   liveness.watch("lease", () => elector.lastAttemptMs);
   const work = async (leadership: Leadership): Promise<void> => {
     await reflectors.synced(leadership.signal);
-    const term = operator.term({ assertHeld: () => leadership.assertHeld() });
-    operator.metrics.setSources(metricSources(operator, term, () => elector.isLeader));
+    term = operator.term({ assertHeld: () => leadership.assertHeld() });
     await term.run(leadership.signal);
+    term = undefined;
   };
   try {
     await elector.run(work, io.signal);
@@ -365,4 +434,43 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   }
   log.info("stopped");
   return 0;
+}
+
+/** `plan`: the caches hold what the cluster has, the manifests are laid over it, and nothing is written. */
+export async function planObjects(
+  config: Config,
+  objects: readonly object[],
+  io: CommandIO,
+): Promise<readonly ObjectPlan[]> {
+  const operator = compose({ config, environment: io.environment, log: silentLogger });
+  const { caches, reflectors } = operator;
+  try {
+    io.progress(`reading the cluster as ${config.cluster.name} ...`);
+    reflectors.start();
+    await reflectors.synced(AbortSignal.any([io.signal, AbortSignal.timeout(60_000)]));
+    // From here on the cluster's changes would overwrite the manifests.
+    await reflectors.stop();
+    const syncs = overlay(caches, objects as readonly KubeObject[]);
+    io.progress(`planning ${syncs.length} SecretSyncs ...`);
+    return await operator.planRun().plan(syncs, io.signal);
+  } finally {
+    await operator.close();
+  }
+}
+
+/** Lays manifests over the caches as if they had been applied. @returns the SecretSyncs among them */
+function overlay(caches: Caches, objects: readonly KubeObject[]): KubeObject[] {
+  const syncs: KubeObject[] = [];
+  for (const manifest of objects) {
+    const store = manifest.kind === "FederationBackend" ? caches.backends : caches.syncs;
+    const namespace = manifest.metadata.namespace ?? "default";
+    const old = store.get(`${namespace}/${manifest.metadata.name}`);
+    const made = { uid: "planned", generation: 1, creationTimestamp: new Date(systemClock.now()).toISOString() };
+    const metadata = { ...made, ...old?.metadata, ...manifest.metadata, namespace };
+    const status = (old as { status?: object } | undefined)?.status;
+    const merged: KubeObject = { ...manifest, ...(status === undefined ? {} : { status }), metadata };
+    store.upsert(merged);
+    if (manifest.kind === "SecretSync") syncs.push(merged);
+  }
+  return syncs;
 }

@@ -33,6 +33,7 @@ export class Observations<Ref> {
   readonly #target: SecretTarget<Ref>;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
+  readonly #absentSince = new Map<string, number>();
   readonly #onReachability: (now: Reachability) => void;
   #reachability: Reachability = { state: "Unknown" };
   #nextAttemptMs = 0;
@@ -79,6 +80,8 @@ export class Observations<Ref> {
     for (const [key, observation] of found) {
       if (observation.presence === "Unknown") this.#known.delete(key);
       else this.#known.set(key, { observation, asOfMs: now });
+      if (observation.presence !== "Absent") this.#absentSince.delete(key);
+      else if (!this.#absentSince.has(key)) this.#absentSince.set(key, now);
     }
     return found;
   }
@@ -90,6 +93,11 @@ export class Observations<Ref> {
     else this.#known.set(key, { observation, asOfMs: this.#clock.now() });
   }
 
+  /** First of the answers in a row that said "absent". */
+  absentSinceMs(ref: Ref): number | undefined {
+    return this.#absentSince.get(this.#target.key(ref));
+  }
+
   /** Forgets one target, so that it is asked for anew. */
   forget(ref: Ref): void {
     this.#known.delete(this.#target.key(ref));
@@ -98,6 +106,7 @@ export class Observations<Ref> {
   /** Forgets all but the given keys. */
   retain(keys: ReadonlySet<string>): void {
     for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key);
+    for (const key of this.#absentSince.keys()) if (!keys.has(key)) this.#absentSince.delete(key);
   }
 
   /** A call of somebody else failed for a reason that concerns the whole store. */

@@ -299,7 +299,10 @@ export class StorePoller {
     const intervalMs = this.#intervalMs(this.#options.demand()) ?? 60_000;
     const staleAt = (this.#lastGoodMs ?? now) + STALE_INTERVALS * intervalMs;
     this.#cancelStale();
-    this.#cancelStale = this.#options.clock.setTimeout(() => this.#options.onState("stale"), Math.max(1, staleAt - now));
+    this.#cancelStale = this.#options.clock.setTimeout(
+      () => this.#options.onState("stale"),
+      Math.max(1, staleAt - now),
+    );
   }
 
   #recovered(now: number): void {
@@ -318,7 +321,8 @@ export function isStoreWide(error: SyncError): boolean {
 
 function sameFact(a: SourceFact | undefined, b: SourceFact): boolean {
   if (a === undefined || a.state !== b.state) return false;
-  if (a.state === "Gone" || b.state === "Gone") return a.state === b.state && "how" in a && "how" in b && a.how === b.how;
+  if (a.state === "Gone" || b.state === "Gone")
+    return a.state === b.state && "how" in a && "how" in b && a.how === b.how;
   if (a.stages.size !== b.stages.size) return false;
   for (const [stage, version] of a.stages) if (b.stages.get(stage) !== version) return false;
   return (a.tags ?? []).join("\n") === (b.tags ?? []).join("\n");

@@ -21,5 +21,10 @@ export function resolveVersion(fact: Extract<SourceFact, { state: "Present" }>, 
   const version = fact.stages.get(stage);
   if (version === undefined) return { found: false };
   const isDefault = stage === "latest" || stage === "AWSCURRENT";
-  return { found: true, version, older: isDefault ? fact.olderThanCurrent : undefined, numbered: numbered && isDefault };
+  return {
+    found: true,
+    version,
+    older: isDefault ? fact.olderThanCurrent : undefined,
+    numbered: numbered && isDefault,
+  };
 }

@@ -19,10 +19,18 @@ export function planCommand(planner: Planner): CommandDefinition {
     summary: "Shows what run would do for manifests, and writes nothing.",
     description:
       "Reads the cluster and the stores with the operator's configuration and prints what `run` would write, without values. Exit codes: 0 nothing to do, 2 changes, 1 errors.",
-    examples: ["scaivault-operator plan -f sync.yaml --config config.yaml", "kustomize build . | scaivault-operator plan -f -"],
+    examples: [
+      "scaivault-operator plan -f sync.yaml --config config.yaml",
+      "kustomize build . | scaivault-operator plan -f -",
+    ],
     arguments: [],
     options: [
-      { name: "filename", flags: "-f, --filename <file...>", description: "files, folders or - for standard input", required: true },
+      {
+        name: "filename",
+        flags: "-f, --filename <file...>",
+        description: "files, folders or - for standard input",
+        required: true,
+      },
       { name: "recursive", flags: "-R, --recursive", description: "also look into folders below" },
       configOption,
     ],
@@ -61,15 +69,23 @@ function renderPlans(plans: readonly ObjectPlan[]): CommandResult {
 function renderPlan(plan: ObjectPlan): string[] {
   const lines = [`SecretSync ${plan.namespace}/${plan.name}`];
   for (const action of plan.actions)
-    lines.push(`  ${action.kind.toLowerCase()} ${action.target} ${action.ref} from ${action.path} (${action.why}, version ${action.fromVersion})`);
-  for (const action of plan.held) lines.push(`  held: ${action.kind.toLowerCase()} ${action.target} ${action.ref} (${action.why})`);
+    lines.push(
+      `  ${action.kind.toLowerCase()} ${action.target} ${action.ref} from ${action.path} (${action.why}, version ${action.fromVersion})`,
+    );
+  for (const action of plan.held)
+    lines.push(`  held: ${action.kind.toLowerCase()} ${action.target} ${action.ref} (${action.why})`);
   for (const outcome of plan.outcomes) {
-    const acted = [...plan.actions, ...plan.held].some((action) => action.target === outcome.kind && action.ref === outcome.ref);
+    const acted = [...plan.actions, ...plan.held].some(
+      (action) => action.target === outcome.kind && action.ref === outcome.ref,
+    );
     if (acted && outcome.state === "Pending") continue;
     const hint = outcome.state === "InSync" ? "" : ` ${reasons[outcome.reason].hint}`;
-    lines.push(`  ${outcome.kind} ${outcome.ref}: ${outcome.reason}${outcome.message === "" ? "" : `: ${outcome.message}`}${hint}`);
+    lines.push(
+      `  ${outcome.kind} ${outcome.ref}: ${outcome.reason}${outcome.message === "" ? "" : `: ${outcome.message}`}${hint}`,
+    );
   }
-  for (const error of plan.errors) lines.push(`  ${error.path === "" ? "" : `${error.path}: `}${error.reason}: ${error.message} ${error.hint}`);
+  for (const error of plan.errors)
+    lines.push(`  ${error.path === "" ? "" : `${error.path}: `}${error.reason}: ${error.message} ${error.hint}`);
   if (plan.hash !== "") lines.push(`  to approve what is held: annotate scaivault.scailabs.ai/approve=${plan.hash}`);
   return lines;
 }

@@ -1,7 +1,24 @@
-import { federationBackendKind, GROUP, type KindInfo, LABEL_TRUE, secretMetadata, secretSyncKind, VERSION } from "../api/index.ts";
+import {
+  federationBackendKind,
+  GROUP,
+  type KindInfo,
+  LABEL_TRUE,
+  secretMetadata,
+  secretSyncKind,
+  VERSION,
+} from "../api/index.ts";
 import type { Logger } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
-import { type KubeClient, type KubeObject, type PartialObjectMetadata, Reflector, type Resource, resources, Store, stripMeta } from "../runtime/index.ts";
+import {
+  type KubeClient,
+  type KubeObject,
+  type PartialObjectMetadata,
+  Reflector,
+  type Resource,
+  resources,
+  Store,
+  stripMeta,
+} from "../runtime/index.ts";
 import { credentialSecrets } from "./backend-resolver.ts";
 import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
 
@@ -47,7 +64,9 @@ export function createCaches(log: Logger): Caches {
       indexers: {
         [indexes.credential]: (object) => {
           const view = viewBackend(object);
-          return view.ok ? credentialSecrets(view.object).map((name) => `${object.metadata.namespace ?? ""}/${name}`) : [];
+          return view.ok
+            ? credentialSecrets(view.object).map((name) => `${object.metadata.namespace ?? ""}/${name}`)
+            : [];
         },
       },
     }),
@@ -70,9 +89,15 @@ export function createCaches(log: Logger): Caches {
 
 function secretTargetsOf(object: KubeObject): string[] {
   const view = viewSync(object);
-  if (!view.ok || view.object.spec.targets.kubernetesSecret === undefined || view.object.spec.source.subtree !== undefined)
+  if (
+    !view.ok ||
+    view.object.spec.targets.kubernetesSecret === undefined ||
+    view.object.spec.source.subtree !== undefined
+  )
     return [];
-  return [`${object.metadata.namespace ?? ""}/${view.object.spec.targets.kubernetesSecret.name ?? object.metadata.name}`];
+  return [
+    `${object.metadata.namespace ?? ""}/${view.object.spec.targets.kubernetesSecret.name ?? object.metadata.name}`,
+  ];
 }
 
 function scaivaultTargetsOf(object: KubeObject): string[] {
@@ -106,10 +131,34 @@ export class CacheReflectors {
       const common = { client, clock, onProblem, ...scope };
       const labelled = (label: string) => ({ labelSelector: `${label}=${LABEL_TRUE}`, metadataOnly: true });
       this.#reflectors.push(
-        new Reflector({ ...common, resource: ownResources.backends, store: caches.backends, strip: stripMeta, name: "FederationBackend" }),
-        new Reflector({ ...common, resource: ownResources.syncs, store: caches.syncs, strip: stripMeta, name: "SecretSync" }),
-        new Reflector({ ...common, ...labelled(secretMetadata.managedLabel), resource: resources.secrets, store: caches.managed, name: "managed Secrets" }),
-        new Reflector({ ...common, ...labelled(secretMetadata.credentialLabel), resource: resources.secrets, store: caches.credentials, name: "credential Secrets" }),
+        new Reflector({
+          ...common,
+          resource: ownResources.backends,
+          store: caches.backends,
+          strip: stripMeta,
+          name: "FederationBackend",
+        }),
+        new Reflector({
+          ...common,
+          resource: ownResources.syncs,
+          store: caches.syncs,
+          strip: stripMeta,
+          name: "SecretSync",
+        }),
+        new Reflector({
+          ...common,
+          ...labelled(secretMetadata.managedLabel),
+          resource: resources.secrets,
+          store: caches.managed,
+          name: "managed Secrets",
+        }),
+        new Reflector({
+          ...common,
+          ...labelled(secretMetadata.credentialLabel),
+          resource: resources.secrets,
+          store: caches.credentials,
+          name: "credential Secrets",
+        }),
       );
     }
   }
@@ -124,7 +173,9 @@ export class CacheReflectors {
 
   /** Names of caches that have not synced yet. */
   unsynced(): string[] {
-    return this.#reflectors.filter((reflector) => !reflector.hasSynced).map((reflector) => `cache not synced`.concat(` (${reflector.name})`));
+    return this.#reflectors
+      .filter((reflector) => !reflector.hasSynced)
+      .map((reflector) => `cache not synced`.concat(` (${reflector.name})`));
   }
 
   async synced(signal: AbortSignal): Promise<void> {
@@ -133,6 +184,9 @@ export class CacheReflectors {
 
   /** Oldest attempt of any reflector, for liveness. */
   lastAttempts(): { name: string; lastAttemptMs: () => number }[] {
-    return this.#reflectors.map((reflector) => ({ name: reflector.name, lastAttemptMs: () => reflector.lastAttemptMs }));
+    return this.#reflectors.map((reflector) => ({
+      name: reflector.name,
+      lastAttemptMs: () => reflector.lastAttemptMs,
+    }));
   }
 }

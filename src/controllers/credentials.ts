@@ -1,7 +1,14 @@
 import { SyncError } from "../errors/index.ts";
 import { LABEL_TRUE, secretMetadata } from "../api/index.ts";
 import { SecretValue } from "../model/index.ts";
-import { type KubeClient, type KubeObject, type PartialObjectMetadata, type Resource, resources, type Store } from "../runtime/index.ts";
+import {
+  type KubeClient,
+  type KubeObject,
+  type PartialObjectMetadata,
+  type Resource,
+  resources,
+  type Store,
+} from "../runtime/index.ts";
 
 /** A released credential: its keys as bytes, and the version it was read at. */
 export interface Credential {
@@ -16,7 +23,11 @@ export interface CredentialReader {
   /** @throws SyncError CredentialNotFound, CredentialNotReleased */
   secret(namespace: string, name: string, signal: AbortSignal): Promise<Credential>;
   /** One key of a released Secret or ConfigMap as PEM text. @throws SyncError CredentialNotFound, CredentialNotReleased, CredentialInvalid */
-  certificate(ref: { kind: "Secret" | "ConfigMap"; name: string; key: string }, namespace: string, signal: AbortSignal): Promise<string>;
+  certificate(
+    ref: { kind: "Secret" | "ConfigMap"; name: string; key: string },
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<string>;
 }
 
 const configMaps: Resource = { group: "", version: "v1", plural: "configmaps", namespaced: true, kind: "ConfigMap" };
@@ -34,9 +45,13 @@ export function createCredentialReader(client: KubeClient, released: Store<Parti
     const watched = resource === resources.secrets ? released.get(`${namespace}/${name}`) : undefined;
     const found = watched ?? (await client.findMetadata(resource, { namespace, name }, { signal }));
     const what = `${resource.kind} ${name}`;
-    if (found === undefined) throw new SyncError("CredentialNotFound", `${what} does not exist in namespace ${namespace}`);
+    if (found === undefined)
+      throw new SyncError("CredentialNotFound", `${what} does not exist in namespace ${namespace}`);
     if (found.metadata.labels?.[secretMetadata.credentialLabel] !== LABEL_TRUE)
-      throw new SyncError("CredentialNotReleased", `${what} lacks the label ${secretMetadata.credentialLabel}=${LABEL_TRUE}`);
+      throw new SyncError(
+        "CredentialNotReleased",
+        `${what} lacks the label ${secretMetadata.credentialLabel}=${LABEL_TRUE}`,
+      );
   }
 
   async function withData(resource: Resource, namespace: string, name: string, signal: AbortSignal): Promise<WithData> {
@@ -52,7 +67,10 @@ export function createCredentialReader(client: KubeClient, released: Store<Parti
     async secret(namespace, name, signal) {
       const found = await withData(resources.secrets, namespace, name, signal);
       const data = new Map(
-        Object.entries(found.data ?? {}).map(([key, text]) => [key, SecretValue.fromBytes(Buffer.from(text, "base64"))]),
+        Object.entries(found.data ?? {}).map(([key, text]) => [
+          key,
+          SecretValue.fromBytes(Buffer.from(text, "base64")),
+        ]),
       );
       return { namespace, name, resourceVersion: found.metadata.resourceVersion ?? "", data };
     },

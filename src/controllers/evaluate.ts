@@ -1,7 +1,7 @@
-import { fingerprintMatches, type KeyRing, planPair } from "../decide/index.ts";
+import { fingerprintMatches, type KeyRing, planPair, sameContent } from "../decide/index.ts";
 import type { Brakes, ContentFacts, Incumbent, PairPlan, Policies, SourceState, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
-import type { SecretPayload } from "../model/index.ts";
+import type { Authority, SecretPayload } from "../model/index.ts";
 import type { RenderedContent, SourceRead, TargetObservation } from "../ports/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
 
@@ -16,6 +16,10 @@ export interface EvaluatedTarget {
   readonly rights: TargetInput["rights"];
   readonly claimedBy?: string;
   readonly reverts: number;
+  readonly sourceID?: string;
+  readonly knownBefore?: boolean;
+  readonly goneBelieved?: boolean;
+  readonly markMoved?: boolean;
 }
 
 /** One source secret with its targets, before planning. */
@@ -59,9 +63,11 @@ const MAX_ROUNDS = 4;
 export async function evaluatePair(context: PairContext, signal: AbortSignal): Promise<PairResult> {
   const values: PairValues = { rendered: new Map(), held: new Map() };
   const unrenderable = new Map<BoundTarget, SyncError>();
+  let authority: Authority = context.policies.authority;
   let source = context.source;
   let sourceError: SyncError | undefined;
   for (let round = 0; ; round += 1) {
+    renderAll(context, authority, values, unrenderable);
     const inputs = context.targets.map((target) => targetInput(context, target, values, unrenderable));
     const input = {
       path: context.path,
@@ -74,13 +80,20 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
     };
     let plan = planPair({ ...input, approved: false });
     if (plan.held.length > 0 && context.approved(plan)) plan = planPair({ ...input, approved: true });
+    if (plan.authority !== authority) {
+      // The content of Secrets comes from the other side now: what was rendered does not count.
+      authority = plan.authority;
+      values.rendered.clear();
+      unrenderable.clear();
+      if (round < MAX_ROUNDS) continue;
+    }
     if (plan.needs.length === 0 || round >= MAX_ROUNDS) {
       return { context, plan, values, ...(sourceError === undefined ? {} : { sourceError }) };
     }
     for (const need of plan.needs) {
       try {
-        if (need.kind === "SourceValue") await fetchSource(context, values, unrenderable, signal);
-        else await fetchTarget(context, need.target, values, unrenderable, signal);
+        if (need.kind === "SourceValue") values.source ??= await context.readSource(signal);
+        else await fetchTarget(context, need.target, values, signal);
       } catch (error) {
         const failed = toSyncError(error, `read ${context.path}`);
         sourceError = failed;
@@ -90,42 +103,41 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
   }
 }
 
-/** The content that the target should have, given who the authority is. */
-function wantedPayload(context: PairContext, target: BoundTarget, values: PairValues): SecretPayload | undefined {
-  if (context.policies.authority === "ScaiVault" && target.kind === "KubernetesSecret") {
+/** The content that the target should have, given the authority in force. */
+function wantedPayload(
+  context: PairContext,
+  authority: Authority,
+  target: BoundTarget,
+  values: PairValues,
+): SecretPayload | undefined {
+  if (authority === "ScaiVault" && target.kind === "KubernetesSecret") {
     const vault = context.targets.find((other) => other.target.kind === "ScaiVault");
     return vault === undefined ? undefined : values.held.get(vault.target)?.payload;
   }
   return values.source?.payload;
 }
 
-async function fetchSource(
-  context: PairContext,
-  values: PairValues,
-  unrenderable: Map<BoundTarget, SyncError>,
-  signal: AbortSignal,
-): Promise<void> {
-  values.source ??= await context.readSource(signal);
-  renderAll(context, values, unrenderable);
-}
-
 async function fetchTarget(
   context: PairContext,
   kind: BoundTarget["kind"],
   values: PairValues,
-  unrenderable: Map<BoundTarget, SyncError>,
   signal: AbortSignal,
 ): Promise<void> {
   const wanted = context.targets.find((candidate) => candidate.target.kind === kind);
   if (wanted === undefined || values.held.has(wanted.target)) return;
   const content = await wanted.target.read(signal);
-  if (content !== undefined) values.held.set(wanted.target, content);
-  renderAll(context, values, unrenderable);
+  if (content === undefined) throw new SyncError("TargetChanged", `${wanted.target.ref} went away`, { code: "fence" });
+  values.held.set(wanted.target, content);
 }
 
-function renderAll(context: PairContext, values: PairValues, unrenderable: Map<BoundTarget, SyncError>): void {
+function renderAll(
+  context: PairContext,
+  authority: Authority,
+  values: PairValues,
+  unrenderable: Map<BoundTarget, SyncError>,
+): void {
   for (const { target } of context.targets) {
-    const payload = wantedPayload(context, target, values);
+    const payload = wantedPayload(context, authority, target, values);
     if (payload === undefined || values.rendered.has(target)) continue;
     try {
       values.rendered.set(target, target.render(payload));
@@ -153,6 +165,10 @@ function targetInput(
     shape: target.shape,
     ...(evaluated.claimedBy === undefined ? {} : { claimedBy: evaluated.claimedBy }),
     reverts: evaluated.reverts,
+    ...(evaluated.sourceID === undefined ? {} : { sourceID: evaluated.sourceID }),
+    ...(evaluated.knownBefore === undefined ? {} : { knownBefore: evaluated.knownBefore }),
+    ...(evaluated.goneBelieved === undefined ? {} : { goneBelieved: evaluated.goneBelieved }),
+    ...(evaluated.markMoved === undefined ? {} : { markMoved: evaluated.markMoved }),
     content: contentFacts(context.ring, target, observation, values),
     ...(failure === undefined ? {} : { unrenderable: { reason: failure.reason, message: failure.message } }),
   };
@@ -170,19 +186,9 @@ function contentFacts(
   const matches = (content: RenderedContent) =>
     mark !== undefined && fingerprintMatches(ring, target.targetID, content, mark.fingerprint);
   return {
+    ...(wanted === undefined ? {} : { rendered: true }),
     ...(wanted !== undefined && mark !== undefined ? { sourceEqualsMark: matches(wanted) } : {}),
     ...(held !== undefined && mark !== undefined ? { targetEqualsMark: matches(held) } : {}),
     ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: sameContent(wanted, held) } : {}),
   };
-}
-
-/** Byte equality of all keys and of the type, in time that does not depend on the bytes. */
-export function sameContent(a: RenderedContent, b: RenderedContent): boolean {
-  if (a.type !== b.type || a.keys.size !== b.keys.size) return false;
-  let equal = true;
-  for (const [key, value] of a.keys) {
-    const other = b.keys.get(key);
-    if (other === undefined || !value.equals(other)) equal = false;
-  }
-  return equal;
 }

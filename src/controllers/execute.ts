@@ -1,5 +1,5 @@
 import { fingerprint, policyField } from "../decide/index.ts";
-import type { Action, TargetOutcome } from "../decide/types.ts";
+import type { Action, TargetKind, TargetOutcome } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
 import type { TargetObservation, WriteResult } from "../ports/index.ts";
@@ -17,6 +17,8 @@ export interface ExecuteDeps {
 export interface ExecutedPair {
   readonly outcomes: readonly TargetOutcome[];
   readonly done: readonly Action[];
+  /** Targets as they are after the writes that succeeded. */
+  readonly now: ReadonlyMap<TargetKind, TargetObservation>;
   readonly errors: readonly SyncError[];
 }
 
@@ -28,12 +30,15 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
   const outcomes = new Map(result.plan.outcomes.map((outcome) => [outcome.kind, outcome]));
   const done: Action[] = [];
   const errors: SyncError[] = [];
+  const now = new Map<TargetKind, TargetObservation>();
   for (const action of result.plan.actions) {
     const target = result.context.targets.find((candidate) => candidate.target.kind === action.target);
     if (target === undefined) continue;
     deps.assertHeld();
     try {
-      deps.written(target, action, await perform(action, target, result, signal));
+      const after = await perform(action, target, result, signal);
+      deps.written(target, action, after);
+      if (after !== undefined) now.set(action.target, after);
       done.push(action);
       outcomes.set(action.target, settled(action, target));
     } catch (error) {
@@ -48,7 +53,7 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
       });
     }
   }
-  return { outcomes: [...outcomes.values()], done, errors };
+  return { outcomes: [...outcomes.values()], done, now, errors };
 }
 
 function settled(action: Action, target: EvaluatedTarget): TargetOutcome {
@@ -80,11 +85,11 @@ async function perform(
         action.kind === "Adopt"
           ? await target.adopt(content, mark, observation, signal)
           : await target.write(content, mark, observation, signal);
-      return after(observation, mark, written);
+      return observedAfter(observation, mark, written);
     }
     case "Mark": {
       const mark = markOf(action, result, { target, observation });
-      return after(observation, mark, await target.mark(mark, observation, signal));
+      return observedAfter(observation, mark, await target.mark(mark, observation, signal));
     }
     case "Release":
       await target.release(observation, signal);
@@ -105,24 +110,26 @@ function markOf(
 ): Mark {
   const before = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
   const content = values.rendered.get(target);
-  const fromVault = action.from === "ScaiVault";
-  const version = content === undefined ? before?.version : fromVault ? action.fromVersion : (values.source?.version ?? action.fromVersion);
+  const intent = action.mark;
   const print = content === undefined ? before?.fingerprint : fingerprint(context.ring, target.targetID, content);
-  if (version === undefined || print === undefined) throw new SyncError("Unexpected", "a mark came without its content");
+  if (intent === undefined || print === undefined) throw new SyncError("Unexpected", "a mark came without its content");
+  // The value that was read may be newer than the one that was planned for.
+  const read = action.from === "Source" && content !== undefined ? values.source?.version : undefined;
+  const { deletionPolicy, cleanupPolicy } = context.policies;
   return {
     owner: context.owner,
-    source: context.sourceID,
-    version,
+    source: intent.source,
+    version: read ?? intent.version,
     // The target knows its own version and fills it in.
     targetVersion: before?.targetVersion ?? "-",
-    authority: context.policies.authority,
-    policy: policyField(context.policies.deletionPolicy, context.policies.cleanupPolicy, target.shape),
+    authority: intent.authority,
+    policy: policyField(deletionPolicy, cleanupPolicy, target.shape),
     fingerprint: print,
   };
 }
 
 /** The target as it is right after a write, so that nothing has to be asked again. */
-function after(before: TargetObservation, mark: Mark, written: WriteResult): TargetObservation {
+function observedAfter(before: TargetObservation, mark: Mark, written: WriteResult): TargetObservation {
   return {
     ...before,
     presence: "Present",

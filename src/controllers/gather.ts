@@ -1,7 +1,16 @@
 import { resolveVersion } from "../catalogue/index.ts";
-import { claimedBy, incumbentOf, opaqueID, renderScaiVault, renderSecret, shapeDigest, vaultSourceIDOf } from "../decide/index.ts";
+import {
+  claimedBy,
+  incumbentOf,
+  opaqueID,
+  renderScaiVault,
+  renderSecret,
+  shapeDigest,
+  vaultSourceIDOf,
+} from "../decide/index.ts";
 import type { SourceState, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
+import type { Mark } from "../model/index.ts";
 import type { TargetObservation } from "../ports/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { bindTarget, type BoundTarget } from "./bound-target.ts";
@@ -37,17 +46,23 @@ export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undef
   return { state: "Present", version: resolved.version, older: resolved.older, numbered: resolved.numbered };
 }
 
+/** What an evaluation remembers from one time to the next. */
+export interface Memory {
+  readonly reverts: RevertCounter;
+  readonly marks: { moved(targetID: string, now: Mark): boolean };
+}
+
 /** Binds and observes the targets of a pair. `notBeforeMs`: how old an answer of ScaiVault may be. */
 export async function gatherTargets(
   world: World,
   subject: Subject,
   pair: Pair,
-  options: { notBeforeMs: number; lane: Lane; reverts: RevertCounter },
+  options: Memory & { readonly notBeforeMs: number; readonly lane: Lane },
   signal: AbortSignal,
 ): Promise<EvaluatedTarget[]> {
   const bound = [scaivaultTarget(world, subject, pair, options), secretTarget(world, subject, pair)];
   const present = bound.filter((target) => target !== undefined);
-  return Promise.all(present.map((target) => evaluated(world, subject, pair, target, options.reverts, signal)));
+  return Promise.all(present.map((target) => evaluated(world, subject, target, options, signal)));
 }
 
 function scaivaultTarget(
@@ -72,7 +87,9 @@ function scaivaultTarget(
     address,
     render: renderScaiVault,
   };
-  return bindTarget(scaivault.target, at, (ref, signal) => scaivault.observations.get(ref, options.notBeforeMs, signal));
+  return bindTarget(scaivault.target, at, (ref, signal) =>
+    scaivault.observations.get(ref, options.notBeforeMs, signal),
+  );
 }
 
 /** Identity of a ScaiVault path in marks and fingerprints. Frozen with the mark format. */
@@ -87,7 +104,10 @@ export function secretTargetID(cluster: string, namespace: string, name: string)
 
 /** Without a ScaiVault connection the target says so and everything else goes on. */
 function unconfigured(path: string): BoundTarget {
-  const error = new SyncError("ScaiVaultUnavailable", "the operator has no ScaiVault connection (scaivault in its configuration)");
+  const error = new SyncError(
+    "ScaiVaultUnavailable",
+    "the operator has no ScaiVault connection (scaivault in its configuration)",
+  );
   const refuse = () => Promise.reject(error);
   const observation: TargetObservation = {
     presence: "Unknown",
@@ -139,14 +159,15 @@ function secretTarget(world: World, subject: Subject, pair: Pair): BoundTarget |
 async function evaluated(
   world: World,
   subject: Subject,
-  pair: Pair,
   target: BoundTarget,
-  reverts: RevertCounter,
+  { reverts, marks }: Memory,
   signal: AbortSignal,
 ): Promise<EvaluatedTarget> {
   const observation = await observe(target, signal);
   const owner = selfOf(world, subject);
-  const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) => stillClaims(world, other, target));
+  const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) =>
+    stillClaims(world, other, target),
+  );
   const winner = winningClaim(world, subject, target, incumbent);
   const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
   return {
@@ -154,11 +175,28 @@ async function evaluated(
     observation,
     incumbent,
     ...(otherOwner === undefined ? {} : { otherOwner }),
-    rights: rightsOf(world, subject, pair, target),
+    rights: rightsOf(world, subject, target),
     ...(winner === undefined ? {} : { claimedBy: winner }),
     reverts: reverts.count(target.targetID, mark?.version ?? ""),
-    ...(target.kind === "ScaiVault" ? { sourceID: vaultSourceIDOf(world.ring, target.ref) } : {}),
+    ...(mark !== undefined && incumbent === "Self" && marks.moved(target.targetID, mark) ? { markMoved: true } : {}),
+    ...(wasThere(subject, target) ? { knownBefore: true } : {}),
+    ...(target.kind === "ScaiVault"
+      ? { sourceID: vaultSourceIDOf(world.ring, target.ref), goneBelieved: goneBelieved(world, subject, target) }
+      : {}),
   };
+}
+
+/** Status says that a copy stood there. */
+function wasThere(subject: Subject, target: BoundTarget): boolean {
+  return (subject.sync.status?.targets ?? []).some(
+    ({ kind, ref, sourceVersion }) => kind === target.kind && ref === target.ref && sourceVersion !== undefined,
+  );
+}
+
+/** ScaiVault said twice, at least an interval apart, that there is nothing. */
+function goneBelieved(world: World, subject: Subject, target: BoundTarget): boolean {
+  const sinceMs = world.scaivault?.observations.absentSinceMs({ path: target.ref });
+  return sinceMs !== undefined && world.clock.now() - sinceMs >= subject.effective.syncIntervalMs;
 }
 
 async function observe(target: BoundTarget, signal: AbortSignal): Promise<TargetObservation> {
@@ -222,7 +260,10 @@ function winningClaim(world: World, subject: Subject, target: BoundTarget, incum
     key: `${meta.namespace ?? ""}/${meta.name}`,
     createdAt: meta.creationTimestamp ?? "",
   });
-  const winner = claimedBy(claim(subject.sync.metadata), others.map((object) => claim(object.metadata as { name: string })));
+  const winner = claimedBy(
+    claim(subject.sync.metadata),
+    others.map((object) => claim(object.metadata as { name: string })),
+  );
   if (winner === undefined) return undefined;
   return winner.startsWith(`${namespace}/`) ? winner.slice(namespace.length + 1) : opaqueID(world.ring, winner);
 }
@@ -233,11 +274,10 @@ function prefixesOf(path: string): string[] {
   return [path, ...segments.slice(0, -1).map((_, at) => `${segments.slice(0, at + 1).join("/")}/`)];
 }
 
-function rightsOf(world: World, subject: Subject, _pair: Pair, target: BoundTarget): TargetInput["rights"] {
+function rightsOf(world: World, subject: Subject, target: BoundTarget): TargetInput["rights"] {
   if (target.kind === "KubernetesSecret") return { read: true, write: true, delete: true };
   const { namespace } = subject.sync.metadata;
   const write = world.rights.scaivault(namespace, target.ref, "write").ok;
   const read = write || world.rights.scaivault(namespace, target.ref, "read").ok;
   return { read, write, delete: write };
 }
-

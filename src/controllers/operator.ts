@@ -1,6 +1,13 @@
 import { annotations } from "../api/index.ts";
 import type { Demand, PolledEvent } from "../catalogue/index.ts";
-import { type KubeObject, keyOf, type Lane, type PartialObjectMetadata, QueueSet, WorkQueue } from "../runtime/index.ts";
+import {
+  type KubeObject,
+  keyOf,
+  type Lane,
+  type PartialObjectMetadata,
+  QueueSet,
+  WorkQueue,
+} from "../runtime/index.ts";
 import { BackendController } from "./backend-controller.ts";
 import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend-registry.ts";
 import { indexes } from "./caches.ts";
@@ -98,9 +105,14 @@ export class OperatorTerm {
     await this.#end();
   }
 
-  /** Queues, for metrics. */
-  stats() {
-    return { syncs: this.#syncQueues.stats(), backends: this.#backendQueue.stats() };
+  /** Depth of the queues by store, for metrics. */
+  queueDepths(): { store: string; depth: number; inFlight: number }[] {
+    const names = new Map([...this.#registry.stores()].map((store) => [store.identityKey, store.identity]));
+    return [...this.#syncQueues.stats()].map(([id, { depth, inFlight }]) => ({
+      store: names.get(id) ?? "none",
+      depth: Object.values(depth).reduce((sum, one) => sum + one, 0),
+      inFlight,
+    }));
   }
 
   get registry(): BackendRegistry {
@@ -206,7 +218,13 @@ export class OperatorTerm {
     const error = store.poller.state.state === "Failing" ? store.poller.state.error : undefined;
     this.#world.log[what === "recovered" ? "info" : "warn"](`store ${what}`, {
       store: store.identity,
-      ...(error === undefined ? {} : { reason: error.reason, message: error.message, ...(error.detail === undefined ? {} : { detail: error.detail }) }),
+      ...(error === undefined
+        ? {}
+        : {
+            reason: error.reason,
+            message: error.message,
+            ...(error.detail === undefined ? {} : { detail: error.detail }),
+          }),
     });
     for (const backend of store.backends) this.#backendQueue.add(backend, "user");
     if (what === "stale" || what === "failing") this.#enqueueDependants(store.backends, "refresh");
@@ -239,9 +257,9 @@ function sharesTarget(a: KubeObject, b: KubeObject): boolean {
   const [left, right] = [viewSync(a), viewSync(b)];
   if (!left.ok || !right.ok) return false;
   const [x, y] = [left.object, right.object];
-  const name = (o: typeof x) => o.spec.targets.kubernetesSecret && (o.spec.targets.kubernetesSecret.name ?? o.metadata.name);
+  const name = (o: typeof x) =>
+    o.spec.targets.kubernetesSecret && (o.spec.targets.kubernetesSecret.name ?? o.metadata.name);
   const sameSecret = name(x) !== undefined && name(x) === name(y);
   const path = x.spec.targets.scaivault?.path;
   return sameSecret || (path !== undefined && path === y.spec.targets.scaivault?.path);
 }
-

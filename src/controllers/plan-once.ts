@@ -19,7 +19,12 @@ export interface ObjectPlan {
   readonly hash: string;
   readonly outcomes: readonly (TargetOutcome & { readonly path: string })[];
   /** Why nothing can be said of it, or of one of its secrets. */
-  readonly errors: readonly { readonly path: string; readonly reason: string; readonly message: string; readonly hint: string }[];
+  readonly errors: readonly {
+    readonly path: string;
+    readonly reason: string;
+    readonly message: string;
+    readonly hint: string;
+  }[];
 }
 
 const POLL_TIMEOUT_MS = 60_000;
@@ -84,7 +89,8 @@ export class PlanRun {
       const woken = this.#nextPoll(deadline);
       const outcome = await this.#controller.evaluate(subject, "refresh", deadline);
       if (outcome !== undefined) return planOf(object, outcome);
-      if (deadline.aborted) return failed(object, new SyncError("SourceUnavailable", "the store gave no answer in a minute"));
+      if (deadline.aborted)
+        return failed(object, new SyncError("SourceUnavailable", "the store gave no answer in a minute"));
       await woken;
     }
   }

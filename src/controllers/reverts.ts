@@ -1,3 +1,5 @@
+import type { Mark } from "../model/index.ts";
+
 const WINDOW_MS = 600_000;
 
 /** Counts writes back over other writers: by target, within ten minutes, for one source version. */
@@ -22,5 +24,30 @@ export class Reverts {
     const entry = this.#byTarget.get(targetID);
     if (entry?.version === version) entry.times.push(this.#now());
     else this.#byTarget.set(targetID, { version, times: [this.#now()] });
+  }
+}
+
+/**
+ * Marks that this process wrote last, by target. A valid mark in our name that says otherwise was written by somebody who
+ * uses the same cluster name.
+ */
+export class OwnMarks {
+  readonly #marks = new Map<string, Mark>();
+
+  set(targetID: string, mark: Mark): void {
+    this.#marks.set(targetID, mark);
+  }
+
+  delete(targetID: string): void {
+    this.#marks.delete(targetID);
+  }
+
+  /** True when we wrote a mark there and another one in the same name stands there now. */
+  moved(targetID: string, now: Mark): boolean {
+    const ours = this.#marks.get(targetID);
+    if (ours === undefined) return false;
+    return (
+      ours.version !== now.version || ours.targetVersion !== now.targetVersion || ours.fingerprint !== now.fingerprint
+    );
   }
 }

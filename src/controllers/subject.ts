@@ -1,4 +1,10 @@
-import { type EffectiveSync, effectiveSync, type FederationBackend, type SecretSync, sourceSelector } from "../api/index.ts";
+import {
+  type EffectiveSync,
+  effectiveSync,
+  type FederationBackend,
+  type SecretSync,
+  sourceSelector,
+} from "../api/index.ts";
 import { checkScaiVaultPath, mapSubtree, ownerOf, secretNameOf, sourceIDOf, sourcePath } from "../decide/index.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { SourceRef } from "../ports/index.ts";
@@ -87,9 +93,13 @@ export function resolveSubject(world: World, object: KubeObject): Subject | Sync
 
 /** What another namespace's backend lacks is not told in detail. */
 function backendRefusal(backendKey: string, namespace: string, error: SyncError): SyncError {
-  if (error.reason === "BackendSuspended") return new SyncError("BackendSuspended", `FederationBackend ${backendKey} is suspended`);
+  if (error.reason === "BackendSuspended")
+    return new SyncError("BackendSuspended", `FederationBackend ${backendKey} is suspended`);
   const own = backendKey.startsWith(`${namespace}/`);
-  return new SyncError("BackendNotReady", `FederationBackend ${backendKey} is not ready${own ? `: ${error.message}` : ""}`);
+  return new SyncError(
+    "BackendNotReady",
+    `FederationBackend ${backendKey} is not ready${own ? `: ${error.message}` : ""}`,
+  );
 }
 
 /** @throws SyncError InvalidPath, NotGranted */
@@ -137,7 +147,8 @@ export function pairsOf(
   for (const path of [...below].sort()) {
     try {
       const rest = path.slice(location.path.length + 1);
-      const scaivaultPath = scaivault === undefined ? undefined : mapSubtree(`${location.path}/**`, scaivault.path, path);
+      const scaivaultPath =
+        scaivault === undefined ? undefined : mapSubtree(`${location.path}/**`, scaivault.path, path);
       if (scaivaultPath !== undefined) checkScaiVaultPath(scaivaultPath);
       const secretName =
         kubernetesSecret === undefined ? undefined : secretNameOf(kubernetesSecret.nameTemplate ?? "{path}", rest);
@@ -150,7 +161,9 @@ export function pairsOf(
       problems.push({ path, error: toSyncError(error, "map the subtree") });
     }
   }
-  const collided = new Set(problems.filter(({ error }) => error.reason === "NameCollision").map(({ path }) => secretOf(path)));
+  const collided = new Set(
+    problems.filter(({ error }) => error.reason === "NameCollision").map(({ path }) => secretOf(path)),
+  );
   // Neither of two secrets that collide is written: which one it is must not depend on their order.
   const clear = pairs.filter((pair) => pair.secretName === undefined || !collided.has(pair.secretName));
   return { pairs: clear, problems };

@@ -1,17 +1,18 @@
-import { annotations, type SecretSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
+import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
 import { isStoreWide } from "../catalogue/index.ts";
-import type { Action, PairPlan } from "../decide/types.ts";
+import type { SyncSituation } from "../decide/index.ts";
+import type { Action, Brakes, SourceState } from "../decide/types.ts";
 import { reasons, SyncError, toSyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { errorFields } from "../telemetry/index.ts";
 import { approvalOf } from "./approvals.ts";
 import { evaluatePair, type EvaluatedTarget, type PairResult } from "./evaluate.ts";
 import { executePair, type ExecutedPair } from "./execute.ts";
-import { finalize, needsFinalizer } from "./finalize.ts";
+import { ensureFinalizer, finalize } from "./finalize.ts";
 import { gatherTargets, sourceStateOf } from "./gather.ts";
-import { Reverts } from "./reverts.ts";
-import { type StatusWriter } from "./status-writer.ts";
-import { syncStatusOf } from "./sync-status.ts";
+import { situationOf } from "./report.ts";
+import { OwnMarks, Reverts } from "./reverts.ts";
+import type { StatusWriter } from "./status-writer.ts";
 import { type Pair, pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
 import type { Lane, World } from "./world.ts";
 
@@ -41,6 +42,7 @@ export class SyncController {
   readonly #world: World;
   readonly #status: StatusWriter;
   readonly #reverts: Reverts;
+  readonly #marks = new OwnMarks();
   readonly #failures = new Map<string, number>();
   readonly #handledRequests = new Map<string, { value: string; atMs: number }>();
 
@@ -55,28 +57,75 @@ export class SyncController {
     if (object === undefined) {
       this.#failures.delete(key);
       this.#handledRequests.delete(key);
+      this.#status.forget("SecretSync", key);
       return {};
     }
     const subject = resolveSubject(this.#world, object);
+    if (object.metadata.deletionTimestamp !== undefined) {
+      return finalize(this.#world, subject instanceof SyncError ? undefined : subject, object, signal);
+    }
     if (subject instanceof SyncError) {
-      await this.#status.sync(object, { kind: "Invalid", error: subject });
+      await this.#report(object, undefined, { kind: "Refused", reason: subject.reason, message: subject.message });
       return {};
     }
-    if (object.metadata.deletionTimestamp !== undefined) return finalize(this.#world, subject, object, signal);
-    await needsFinalizer(this.#world, subject, object, signal);
+    await ensureFinalizer(this.#world, subject, object, signal);
     this.#syncRequest(subject);
     if (subject.effective.suspend) {
-      await this.#status.sync(object, { kind: "Suspended", subject });
+      await this.#report(object, subject, { kind: "Suspended" });
       return {};
     }
     if (subject.refusal !== undefined) {
-      await this.#status.sync(object, { kind: "Refused", subject, error: subject.refusal });
+      const { reason, message } = subject.refusal;
+      await this.#report(object, subject, { kind: "Refused", reason, message });
       return {};
     }
     const outcome = await this.evaluate(subject, lane, signal);
-    if (outcome === undefined) return {};
-    await this.#status.sync(object, { kind: "Evaluated", outcome, ...syncStatusOf(outcome) });
+    if (outcome === undefined) {
+      await this.#waitingForPoll(object, subject);
+      return {};
+    }
+    await this.#report(object, subject, situationOf(outcome), outcome);
     return this.#next(key, outcome);
+  }
+
+  /** An object that was never looked at says so; one that was keeps what it says. */
+  async #waitingForPoll(object: KubeObject, subject: Subject): Promise<void> {
+    const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
+    if (before?.observedGeneration === object.metadata.generation) return;
+    if (before !== undefined) return;
+    await this.#report(object, subject, {
+      kind: "Refused",
+      reason: "Progressing",
+      message: "the first poll is under way",
+    });
+  }
+
+  async #report(
+    object: KubeObject,
+    subject: Subject | undefined,
+    situation: SyncSituation,
+    outcome?: SyncOutcome,
+  ): Promise<void> {
+    const effective = subject?.effective ?? defaultEffective;
+    const authorities = outcome?.pairs.map(({ result }) => result.plan.authority) ?? [];
+    const held = authorities.find((authority) => authority !== effective.authority);
+    await this.#status.sync(object, {
+      situation,
+      effective: { ...effective, authority: held ?? effective.authority },
+      lastGoodMs: this.#lastGoodMs(subject),
+      wrote: outcome?.wrote ?? false,
+      handledSyncRequest: subject === undefined ? undefined : this.#handledRequests.get(subject.key)?.value,
+    });
+  }
+
+  /** When source and ScaiVault last answered: the earlier of the two counts. */
+  #lastGoodMs(subject: Subject | undefined): number | undefined {
+    const source = subject?.store?.poller.lastGoodMs;
+    const { scaivault } = this.#world;
+    if (scaivault === undefined || subject?.sync.spec.targets.scaivault === undefined) return source;
+    const { reachability } = scaivault.observations;
+    if (reachability.state !== "Failing") return source;
+    return Math.min(source ?? reachability.sinceMs, reachability.sinceMs);
   }
 
   /** Everything but status. Undefined: the first poll of the store has not ended; it wakes the object when it has. */
@@ -88,7 +137,10 @@ export class SyncController {
     if (below instanceof SyncError) return this.#outcome(subject, [], [{ path: location.path, error: below }]);
     const { matches } = this.#world.budgets;
     if (below.length > matches) {
-      const error = new SyncError("TooManyMatches", `${below.length} secrets below ${location.path}, the limit is ${matches}`);
+      const error = new SyncError(
+        "TooManyMatches",
+        `${below.length} secrets below ${location.path}, the limit is ${matches}`,
+      );
       return this.#outcome(subject, [], [{ path: location.path, error }]);
     }
     const { pairs, problems } = pairsOf(subject, below);
@@ -101,7 +153,9 @@ export class SyncController {
     const results: PairResult[] = [];
     for (let at = 0; at < pairs.length; at += PAIRS_AT_ONCE) {
       const some = pairs.slice(at, at + PAIRS_AT_ONCE);
-      results.push(...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, lane, notBeforeMs, signal)))));
+      results.push(
+        ...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, lane, notBeforeMs, signal)))),
+      );
     }
     return this.#settle(subject, results, problems, signal);
   }
@@ -134,9 +188,9 @@ export class SyncController {
     signal: AbortSignal,
   ): Promise<PairResult> {
     const world = this.#world;
-    const source = sourceStateOf(subject, pair) ?? { state: "Unknown", reason: "Progressing", message: "not polled yet" };
+    const source: SourceState = sourceStateOf(subject, pair) ?? notPolled;
     const scaivaultLane: Lane = lane === "user" ? "user" : "new";
-    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts };
+    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
     const targets = await gatherTargets(world, subject, pair, options, signal);
     const { store } = subject;
     return evaluatePair(
@@ -147,7 +201,7 @@ export class SyncController {
         policies: subject.effective,
         source,
         targets,
-        brakes: this.#brakes(subject, pair, source.state),
+        brakes: this.#brakes(subject, pair, source, targets),
         ring: world.ring,
         readSource: async (aborted) => {
           if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
@@ -166,13 +220,22 @@ export class SyncController {
     );
   }
 
-  #brakes(subject: Subject, pair: Pair, state: string) {
+  #brakes(subject: Subject, pair: Pair, source: SourceState, targets: readonly EvaluatedTarget[]): Brakes {
     const key = { store: subject.store?.identityKey ?? "", namespace: subject.sync.metadata.namespace };
+    const item = `${subject.key} ${pair.ref.path}`;
     const nowMs = this.#world.clock.now();
-    const total = this.#total(subject);
-    const check = (kind: "deletion" | "change") =>
-      this.#world.brakes.check(key, kind, `${subject.key} ${pair.ref.path}`, total, nowMs);
-    return { deletion: state === "Gone" ? check("deletion") : ("Open" as const), change: "Open" as const, check };
+    const check = (kind: "deletion" | "change", wanted: boolean) => {
+      if (wanted) return this.#world.brakes.check(key, kind, item, this.#total(subject), nowMs);
+      this.#world.brakes.settle(key, kind, item);
+      return "Open" as const;
+    };
+    return {
+      deletion: check(
+        "deletion",
+        source.state === "Gone" && source.believed && subject.effective.deletionPolicy === "Delete",
+      ),
+      change: check("change", source.state === "Present" && changes(source.version, targets)),
+    };
   }
 
   /** How many objects of this namespace read this store; a subtree counts its secrets. */
@@ -194,10 +257,17 @@ export class SyncController {
     problems: SyncOutcome["problems"],
     signal: AbortSignal,
   ): Promise<SyncOutcome> {
-    const approval = approvalOf(this.#world, subject, results.map((result) => result.plan));
+    const approval = approvalOf(
+      this.#world,
+      subject,
+      results.map((result) => result.plan),
+    );
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
     for (const result of results) {
-      const executed = this.#world.dryRun || result.plan.actions.length === 0 ? undefined : await this.#execute(subject, result, signal);
+      const executed =
+        this.#world.dryRun || result.plan.actions.length === 0
+          ? undefined
+          : await this.#execute(subject, result, signal);
       release(result);
       pairs.push({ result, executed });
     }
@@ -213,12 +283,21 @@ export class SyncController {
     const world = this.#world;
     const executed = await executePair(
       result,
-      { assertHeld: () => world.assertHeld(), written: (target, action, now) => this.#written(subject, target, action, now) },
+      {
+        assertHeld: () => world.assertHeld(),
+        written: (target, action, now) => this.#written(subject, target, action, now),
+      },
       signal,
     );
     for (const error of executed.errors) {
       const { namespace, name } = subject.sync.metadata;
-      world.log.warn("write failed", { kind: "SecretSync", namespace, name, path: result.context.path, ...errorFields(error) });
+      world.log.warn("write failed", {
+        kind: "SecretSync",
+        namespace,
+        name,
+        path: result.context.path,
+        ...errorFields(error),
+      });
       world.metrics.failure(error.reason, namespace);
     }
     return executed;
@@ -248,6 +327,8 @@ export class SyncController {
       this.#reverts.add(target.target.targetID, mark.state === "Valid" ? mark.mark.version : "");
     }
     if (action.target === "ScaiVault") world.scaivault?.observations.set({ path: target.target.ref }, now);
+    if (now?.mark.state === "Valid") this.#marks.set(target.target.targetID, now.mark.mark);
+    else this.#marks.delete(target.target.targetID);
     const key = { store: subject.store?.identityKey ?? "", namespace };
     const item = `${subject.key} ${action.path}`;
     if (action.kind === "Delete") world.brakes.record(key, "deletion", item, world.clock.now());
@@ -265,12 +346,16 @@ export class SyncController {
     this.#handledRequests.set(subject.key, { value, atMs: now });
     if (subject.store === undefined || subject.location === undefined) return;
     const { kind, path } = subject.location;
-    subject.store.poller.request(kind === "path" ? [path] : [], { fresh: true, subtrees: kind === "path" ? [] : [path] });
+    subject.store.poller.request(kind === "path" ? [path] : [], {
+      fresh: true,
+      subtrees: kind === "path" ? [] : [path],
+    });
   }
 
   #next(key: string, outcome: SyncOutcome): Requeue {
     const errors = outcome.pairs.flatMap(({ executed }) => executed?.errors ?? []);
-    const fenced = errors.some((error) => error.code === "fence");
+    const again = outcome.pairs.some(({ result, executed }) => result.plan.again && (executed?.done.length ?? 0) > 0);
+    const fenced = again || errors.some((error) => error.code === "fence");
     const transient = [
       ...errors,
       ...outcome.pairs.map(({ result }) => result.sourceError).filter((error) => error !== undefined),
@@ -287,6 +372,22 @@ export class SyncController {
   }
 }
 
+const notPolled: SourceState = { state: "Unknown", reason: "Progressing", message: "not polled yet" };
+const defaultEffective = effectiveSync({ source: { backendRef: { name: "-" } }, targets: {} }, undefined);
+
+/** Whether a version moved away from what a target of ours holds. */
+function changes(version: string, targets: readonly EvaluatedTarget[]): boolean {
+  return targets.some(({ observation, incumbent }) => {
+    const { mark } = observation;
+    return (
+      incumbent === "Self" &&
+      mark.state === "Valid" &&
+      mark.mark.authority === "Source" &&
+      mark.mark.version !== version
+    );
+  });
+}
+
 /** Values are zeroed as soon as nothing needs them. */
 function release(result: PairResult): void {
   result.values.source?.payload.raw.release();
@@ -299,4 +400,3 @@ function release(result: PairResult): void {
   result.values.held.clear();
   delete result.values.source;
 }
-

@@ -73,8 +73,7 @@ export function listProblems(
     path: cleanText(path, 600),
     reason,
     message: cleanText(message, 512),
-    since:
-      previous?.find((problem) => problem.path === path && problem.reason === reason)?.since ?? timeText(nowMs),
+    since: previous?.find((problem) => problem.path === path && problem.reason === reason)?.since ?? timeText(nowMs),
   }));
 }
 

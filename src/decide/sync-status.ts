@@ -8,7 +8,12 @@ export interface TargetReport extends TargetOutcome {
   readonly sourceVersion?: string;
   readonly targetVersion?: string;
   /** With apply: Never; names only. */
-  readonly keys?: { readonly equal: number; readonly differs?: string[]; readonly missing?: string[]; readonly extra?: string[] };
+  readonly keys?: {
+    readonly equal: number;
+    readonly differs?: string[];
+    readonly missing?: string[];
+    readonly extra?: string[];
+  };
 }
 
 /** One secret of the object. */
@@ -116,7 +121,9 @@ interface Bad {
 /** Everything that keeps the object from being Ready. */
 function badOf(situation: Evaluated): Bad[] {
   const outcomes = situation.pairs.flatMap((pair) =>
-    pair.targets.filter((target) => !fine.has(target.state)).map((target) => ({ ...target, path: problemPath(pair, target) })),
+    pair.targets
+      .filter((target) => !fine.has(target.state))
+      .map((target) => ({ ...target, path: problemPath(pair, target) })),
   );
   return [...situation.problems.map((problem) => ({ ...problem, state: "Failed" as const })), ...outcomes];
 }
@@ -146,12 +153,17 @@ function ready(situation: Evaluated): Verdict {
   const all = targets.every((target) => target.reason === special);
   const reason: Reason = situation.applyNever ? "Observed" : special !== undefined && all ? special : "InSync";
   const total = situation.pairs.length;
-  const message = situation.subtree ? `${total} of ${total} in sync` : (targets.find(({ message: m }) => m !== "")?.message ?? "");
+  const message = situation.subtree
+    ? `${total} of ${total} in sync`
+    : (targets.find(({ message: m }) => m !== "")?.message ?? "");
   return { type: "Ready", status: "True", reason, message };
 }
 
 function notReady(reason: Reason, message: string): Verdict[] {
-  return [{ type: "Ready", status: "False", reason, message: withHint(reason, message) }, ...companions(reason, message)];
+  return [
+    { type: "Ready", status: "False", reason, message: withHint(reason, message) },
+    ...companions(reason, message),
+  ];
 }
 
 function withHint(reason: Reason, message: string): string {
@@ -190,11 +202,18 @@ function specials(situation: Evaluated): Verdict[] {
     if (found !== undefined) verdicts.push({ type, status: "True", reason: found.reason, message: found.message });
   }
   const diverged = situation.pairs.find(
-    ({ targets }) => targets.some(({ state }) => fine.has(state)) && targets.some(({ state }) => !fine.has(state) && state !== "Unknown"),
+    ({ targets }) =>
+      targets.some(({ state }) => fine.has(state)) &&
+      targets.some(({ state }) => !fine.has(state) && state !== "Unknown"),
   );
   const behind = diverged?.targets.find(({ state }) => !fine.has(state));
   if (behind !== undefined)
-    verdicts.push({ type: "TargetsDiverged", status: "True", reason: behind.reason, message: `${behind.ref} is behind the other target` });
+    verdicts.push({
+      type: "TargetsDiverged",
+      status: "True",
+      reason: behind.reason,
+      message: `${behind.ref} is behind the other target`,
+    });
   return verdicts;
 }
 
@@ -238,7 +257,9 @@ function targetStatus(target: TargetReport): NonNullable<SecretSyncStatus["targe
     ref: target.ref,
     state: target.state,
     ...(target.sourceVersion === undefined ? {} : { sourceVersion: target.sourceVersion }),
-    ...(target.targetVersion === undefined || target.targetVersion === "" ? {} : { targetVersion: target.targetVersion }),
+    ...(target.targetVersion === undefined || target.targetVersion === ""
+      ? {}
+      : { targetVersion: target.targetVersion }),
     ...(target.keys === undefined ? {} : { keys: target.keys }),
   };
 }

@@ -1,0 +1,141 @@
+import {
+  annotations,
+  type Condition,
+  effectiveBackend,
+  type FederationBackend,
+  type FederationBackendStatus,
+  type SecretSyncStatus,
+  SYNC_REQUEST_PATTERN,
+} from "../api/index.ts";
+import { type BackendStatusInput, backendStatus } from "../decide/index.ts";
+import { type SyncError, toSyncError } from "../errors/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
+import { indexes } from "./caches.ts";
+import { type StatusWriter } from "./status-writer.ts";
+import { viewBackend, viewSync } from "./views.ts";
+import type { World } from "./world.ts";
+
+const HELD = new Set(["DeletionHeld", "ChangeHeld", "ApprovalNeeded"]);
+
+/** Reconciles FederationBackends: checks, credentials, the shared source, status. */
+export class BackendController {
+  readonly #world: World;
+  readonly #status: StatusWriter;
+  readonly #handled = new Map<string, { value: string; atMs: number }>();
+
+  constructor(world: World, status: StatusWriter) {
+    this.#world = world;
+    this.#status = status;
+  }
+
+  /** @returns true when those who depend on the backend have to look again */
+  async reconcile(key: string, signal: AbortSignal): Promise<boolean> {
+    const { registry, caches } = this.#world;
+    const object = caches.backends.get(key);
+    if (object === undefined) {
+      await registry.remove(key);
+      this.#status.forget("FederationBackend", key);
+      return true;
+    }
+    const view = viewBackend(object);
+    const outcome = view.ok
+      ? await this.#world.resolver.resolve(view.object, signal).catch((error: unknown) => toSyncError(error, "resolve"))
+      : view.error;
+    const changed = await registry.set(key, outcome);
+    if (outcome instanceof Error) this.#logRefusal(object, outcome);
+    if (view.ok) this.#syncRequest(key, view.object);
+    const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
+    const next = backendStatus(this.#input(key, object, view.ok ? view.object : undefined, previous));
+    await this.#status.backend(object, previous, next);
+    return changed;
+  }
+
+  #logRefusal(object: KubeObject, error: SyncError): void {
+    if (error.reason === "BackendSuspended") return;
+    this.#world.log.warn("backend refused", {
+      kind: "FederationBackend",
+      namespace: object.metadata.namespace ?? "",
+      name: object.metadata.name,
+      reason: error.reason,
+      message: error.message,
+      ...(error.detail === undefined ? {} : { detail: error.detail }),
+    });
+  }
+
+  /** A sync request asks the store itself for everything, at most every thirty seconds. */
+  #syncRequest(key: string, backend: FederationBackend): void {
+    const value = backend.metadata.annotations?.[annotations.syncRequestedAt];
+    if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return;
+    const last = this.#handled.get(key);
+    const now = this.#world.clock.now();
+    if (value === (last?.value ?? backend.status?.lastHandledSyncRequest)) return;
+    if (last !== undefined && now - last.atMs < 30_000) return;
+    const state = this.#world.registry.get(key);
+    if (state.state !== "Usable") return;
+    this.#handled.set(key, { value, atMs: now });
+    state.store.poller.pollNow({ fresh: true });
+  }
+
+  #input(
+    key: string,
+    object: KubeObject,
+    backend: FederationBackend | undefined,
+    previous: FederationBackendStatus | undefined,
+  ): BackendStatusInput {
+    const { clock, registry } = this.#world;
+    const state = registry.get(key);
+    const poller = state.state === "Usable" ? state.store.poller : undefined;
+    return {
+      previous,
+      generation: object.metadata.generation ?? 0,
+      nowMs: clock.now(),
+      store: storeVerdict(state),
+      identity: state.state === "Usable" ? state.store.identity : undefined,
+      syncInterval: backend === undefined ? "" : effectiveBackend(backend.spec).syncInterval,
+      poll: poller?.method,
+      notes: poller?.notes ?? [],
+      counts: this.#counts(key),
+      lastPollMs: poller?.lastFullMs,
+      scaivault: this.#scaivault(key),
+      handledSyncRequest: this.#handled.get(key)?.value,
+    };
+  }
+
+  #counts(key: string): BackendStatusInput["counts"] {
+    const counts = { dependants: 0, inSync: 0, failed: 0, conflicts: 0, held: 0 };
+    for (const object of this.#world.caches.syncs.byIndex(indexes.backend, key)) {
+      counts.dependants += 1;
+      const conditions = this.#status.current<SecretSyncStatus>("SecretSync", object)?.conditions ?? [];
+      const is = (type: string) =>
+        conditions.some((condition: Condition) => condition.type === type && condition.status === "True");
+      const suspended = conditions.some(({ type, reason }) => type === "Ready" && reason === "Suspended");
+      if (is("Ready")) counts.inSync += 1;
+      else if (is("Conflict")) counts.conflicts += 1;
+      else if (suspended || conditions.some(({ type }) => HELD.has(type))) counts.held += 1;
+      else counts.failed += 1;
+    }
+    return counts;
+  }
+
+  #scaivault(key: string): BackendStatusInput["scaivault"] {
+    const uses = this.#world.caches.syncs.byIndex(indexes.backend, key).some((object) => {
+      const view = viewSync(object);
+      return view.ok && view.object.spec.targets.scaivault !== undefined;
+    });
+    const now = this.#world.scaivault?.observations.reachability;
+    if (!uses || now === undefined || now.state === "Unknown") return undefined;
+    if (now.state === "Reachable") return { reachable: true };
+    return { reachable: false, reason: now.error.reason, message: now.error.message };
+  }
+}
+
+function storeVerdict(state: ReturnType<World["registry"]["get"]>): BackendStatusInput["store"] {
+  if (state.state === "Refused") {
+    if (state.error.reason === "BackendSuspended") return { kind: "Suspended" };
+    return { kind: "Refused", reason: state.error.reason, message: state.error.message };
+  }
+  if (state.state === "Pending") return { kind: "Unpolled" };
+  const store = state.store.poller.state;
+  if (store.state === "Failing") return { kind: "Failing", reason: store.error.reason, message: store.error.message };
+  return store.state === "Good" ? { kind: "Good" } : { kind: "Unpolled" };
+}

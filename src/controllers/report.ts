@@ -1,0 +1,56 @@
+import type { PairReport, SyncSituation, TargetReport } from "../decide/index.ts";
+import type { Action, TargetOutcome } from "../decide/types.ts";
+import type { PairResult } from "./evaluate.ts";
+import type { ExecutedPair } from "./execute.ts";
+import type { SyncOutcome } from "./sync-controller.ts";
+
+type Evaluated = Extract<SyncSituation, { kind: "Evaluated" }>;
+
+/** What status is made of, out of what came of an object. */
+export function situationOf(outcome: SyncOutcome): Evaluated {
+  const plans = outcome.pairs.map(({ result }) => result.plan);
+  const held = plans.flatMap((plan) => plan.held);
+  const count = (kinds: readonly Action["kind"][]) => held.filter(({ kind }) => kinds.includes(kind)).length;
+  return {
+    kind: "Evaluated",
+    pairs: outcome.pairs.map(({ result, executed }) => pairReport(result, executed)),
+    problems: outcome.problems.map(({ path, error }) => ({ path, reason: error.reason, message: error.message })),
+    plan: {
+      hash: outcome.planHash,
+      add: count(["Create"]),
+      change: count(["Update", "Restore", "Mark", "Adopt", "Release"]),
+      delete: count(["Delete"]),
+    },
+    subtree: outcome.subject.location?.kind === "subtree",
+    applyNever: outcome.subject.effective.apply === "Never",
+  };
+}
+
+function pairReport(result: PairResult, executed: ExecutedPair | undefined): PairReport {
+  const { context, plan } = result;
+  const outcomes = executed?.outcomes ?? plan.outcomes;
+  const version = context.source.state === "Present" ? context.source.version : undefined;
+  return {
+    path: context.path,
+    ...(version === undefined ? {} : { sourceVersion: shownVersion(version) }),
+    targets: outcomes.map((outcome) => targetReport(result, executed, outcome)),
+    held: plan.held.length,
+  };
+}
+
+function targetReport(result: PairResult, executed: ExecutedPair | undefined, outcome: TargetOutcome): TargetReport {
+  const evaluated = result.context.targets.find(({ target }) => target.kind === outcome.kind);
+  const observation = executed?.now.get(outcome.kind) ?? evaluated?.observation;
+  const mark = observation?.mark.state === "Valid" ? observation.mark.mark : undefined;
+  const targetVersion = outcome.kind === "ScaiVault" ? observation?.version : undefined;
+  return {
+    ...outcome,
+    ...(mark === undefined ? {} : { sourceVersion: shownVersion(mark.version) }),
+    ...(targetVersion === undefined || targetVersion === "" ? {} : { targetVersion }),
+  };
+}
+
+/** Stores without versions are followed by a keyed hash, which status never shows. */
+function shownVersion(version: string): string {
+  return version.startsWith("content-") ? "unversioned" : version;
+}

@@ -1,0 +1,121 @@
+import {
+  API_VERSION,
+  type Condition,
+  type FederationBackendStatus,
+  fieldManagers,
+  type SecretSyncStatus,
+  type TargetStatus,
+} from "../api/index.ts";
+import { type SyncStatusInput, syncStatus } from "../decide/index.ts";
+import { reasons, type Reason } from "../errors/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
+import { ownResources } from "./caches.ts";
+import type { World } from "./world.ts";
+
+interface WithStatus<S> extends KubeObject {
+  readonly status?: S;
+}
+
+/**
+ * Writes status, only when something other than a time changed, and tells events on transitions of Ready only. What was
+ * written last is remembered, because the cache may lag behind our own write.
+ */
+export class StatusWriter {
+  readonly #world: World;
+  readonly #written = new Map<string, { uid: string; status: unknown }>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  /** The status that stands: our last write where the object is the same, else what the cache has. */
+  current<S>(kind: string, object: KubeObject): S | undefined {
+    const known = this.#written.get(`${kind} ${keyOf(object)}`);
+    if (known !== undefined && known.uid === object.metadata.uid) return known.status as S;
+    return (object as WithStatus<S>).status;
+  }
+
+  forget(kind: string, key: string): void {
+    this.#written.delete(`${kind} ${key}`);
+  }
+
+  /** Computes and writes the status of a SecretSync. */
+  async sync(object: KubeObject, input: Omit<SyncStatusInput, "previous" | "generation" | "nowMs">): Promise<void> {
+    const previous = this.current<SecretSyncStatus>("SecretSync", object);
+    const generation = object.metadata.generation ?? 0;
+    const next = syncStatus({ ...input, previous, generation, nowMs: this.#world.clock.now() });
+    if (next !== previous) await this.#write("SecretSync", object, previous, next);
+  }
+
+  /** Writes a backend's status when it differs. */
+  async backend(
+    object: KubeObject,
+    previous: FederationBackendStatus | undefined,
+    next: FederationBackendStatus,
+  ): Promise<void> {
+    if (next !== previous) await this.#write("FederationBackend", object, previous, next);
+  }
+
+  async #write(
+    kind: "SecretSync" | "FederationBackend",
+    object: KubeObject,
+    previous: { conditions?: Condition[] | undefined } | undefined,
+    next: SecretSyncStatus | FederationBackendStatus,
+  ): Promise<void> {
+    const world = this.#world;
+    if (world.dryRun) return;
+    world.assertHeld();
+    const resource = kind === "SecretSync" ? ownResources.syncs : ownResources.backends;
+    const { name, namespace = "", uid = "" } = object.metadata;
+    const body = { apiVersion: API_VERSION, kind, metadata: { name, namespace, uid }, status: bounded(next) };
+    await world.client.applyStatus(resource, body, {
+      fieldManager: fieldManagers.status,
+      force: true,
+      guard: () => world.assertHeld(),
+    });
+    this.#written.set(`${kind} ${namespace}/${name}`, { uid, status: next });
+    this.#tell(kind, object, previous?.conditions, next.conditions);
+  }
+
+  /** An event when Ready changes its status or its reason; nothing while it stays. */
+  #tell(kind: string, object: KubeObject, before: Condition[] | undefined, now: Condition[] | undefined): void {
+    const ready = (conditions: Condition[] | undefined) => conditions?.find(({ type }) => type === "Ready");
+    const [old, next] = [ready(before), ready(now)];
+    if (next === undefined || (old?.status === next.status && old.reason === next.reason)) return;
+    const row = reasons[next.reason as Reason] as { kind: string } | undefined;
+    const namespace = object.metadata.namespace ?? "";
+    if (next.status !== "True" && row?.kind !== "ok") this.#world.metrics.failure(next.reason, namespace);
+    this.#world.log.info("status changed", {
+      kind,
+      namespace,
+      name: object.metadata.name,
+      reason: next.reason,
+      message: next.message,
+    });
+    if (next.reason === "Progressing") return;
+    this.#world.events.record({
+      regarding: { ...object, apiVersion: API_VERSION, kind },
+      type: next.status === "True" || next.reason === "Suspended" ? "Normal" : "Warning",
+      reason: next.reason,
+      action: "Reconcile",
+      note: next.message === "" ? next.reason : next.message,
+    });
+  }
+}
+
+function keyOf(object: KubeObject): string {
+  return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
+}
+
+/** Bounds of the schema: beyond them the API server would refuse the whole status. */
+function bounded(status: SecretSyncStatus | FederationBackendStatus): SecretSyncStatus | FederationBackendStatus {
+  if (!("targets" in status) || status.targets === undefined) return status;
+  const cut = (text: string, max: number) => (text.length <= max ? text : `${text.slice(0, max - 1)}…`);
+  const targets = status.targets.map((target): TargetStatus => ({
+    ...target,
+    ref: cut(target.ref, 600),
+    ...(target.sourceVersion === undefined ? {} : { sourceVersion: cut(target.sourceVersion, 128) }),
+    ...(target.targetVersion === undefined ? {} : { targetVersion: cut(target.targetVersion, 64) }),
+  }));
+  return { ...status, targets };
+}
