@@ -151,24 +151,38 @@ function marksOfOthers(following: Following): Verdict | undefined {
   const { context, target, wanted } = following;
   const { incumbent, otherOwner = "another object", observation } = target;
   if (incumbent === "Self" || incumbent === "Gone") return undefined;
-  if (incumbent === "Other")
-    return outcome(target, "Conflict", "Claimed", `${target.ref} is kept by ${otherOwner}`);
+  if (incumbent === "Other") return outcome(target, "Conflict", "Claimed", `${target.ref} is kept by ${otherOwner}`);
   if (incumbent === "OtherCluster" && target.kind === "ScaiVault" && observation.mark.state === "Valid") {
     const { mark } = observation.mark;
     const sameSource = mark.source === wanted.sourceID || !wanted.numbered;
     const inSync = observation.content === "AsMarked" && mark.version === wanted.version && sameSource;
     if (context.fence === "AuthorityFenced" && !context.input.approved)
-      return outcome(target, "Held", "AuthorityFenced", `${target.ref}: ${otherOwner} says that ScaiVault is the authority`);
+      return outcome(
+        target,
+        "Held",
+        "AuthorityFenced",
+        `${target.ref}: ${otherOwner} says that ScaiVault is the authority`,
+      );
     return inSync
       ? outcome(target, "InSync", "InSync", `kept by ${otherOwner}`)
-      : outcome(target, "Pending", "OtherCluster", `${target.ref} is kept by ${otherOwner} and not at ${wanted.version}`);
+      : outcome(
+          target,
+          "Pending",
+          "OtherCluster",
+          `${target.ref} is kept by ${otherOwner} and not at ${wanted.version}`,
+        );
   }
   return adopt(following, "NotOwned", `${target.ref} is marked by ${otherOwner}`);
 }
 
 function anotherWriter({ target }: Following): Verdict | undefined {
   if (target.markMoved !== true) return undefined;
-  return outcome(target, "Conflict", "AnotherWriter", `the mark on ${target.ref} was written by another operator in our name`);
+  return outcome(
+    target,
+    "Conflict",
+    "AnotherWriter",
+    `the mark on ${target.ref} was written by another operator in our name`,
+  );
 }
 
 /** The mark says that the content is right; at most the mark itself or declared metadata are not. */
@@ -247,9 +261,12 @@ function behind(following: Following): Verdict {
   return gated(target, makeAction(context, target, wanted, "Mark", remark), undefined);
 }
 
-function whyBehind(context: PairContext, mark: { source: string; version: string; authority: string }, wanted: Wanted): Why {
+function whyBehind(
+  context: PairContext,
+  mark: { source: string; version: string; authority: string },
+  wanted: Wanted,
+): Why {
   if (mark.authority !== context.authority) return context.authority === "ScaiVault" ? "Flip" : "FlipBack";
   if (mark.source !== wanted.sourceID) return "SourceMoved";
   return mark.version !== wanted.version ? "SourceChanged" : "ShapeChanged";
 }
-

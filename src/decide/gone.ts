@@ -1,6 +1,6 @@
 import type { Authority } from "../model/index.ts";
 import { parsePolicyField } from "./mark.ts";
-import { type Check, firstAnswer, type Gate, gated, outcome, type PairContext, type Verdict } from "./plan-context.ts";
+import { firstAnswer, type Gate, gated, outcome, type PairContext, type Verdict } from "./plan-context.ts";
 import type { Action, TargetInput } from "./types.ts";
 
 /** The side that a target follows is not there. */
@@ -75,7 +75,12 @@ function changedByOther(input: Lost): Verdict | undefined {
     return outcome(target, "Held", "BaseUnknown", `${what} is gone and the mark on ${target.ref} cannot be checked`);
   if (mark.state !== "Valid" || target.incumbent !== "Self" || content === "AsMarked") return undefined;
   if (target.kind === "KubernetesSecret" && context.input.policies.deletionPolicy === "Retain") return undefined;
-  return outcome(target, "Conflict", "TargetChanged", `${what} is gone and ${target.ref} was changed by another writer`);
+  return outcome(
+    target,
+    "Conflict",
+    "TargetChanged",
+    `${what} is gone and ${target.ref} was changed by another writer`,
+  );
 }
 
 /** A Secret is not deleted while its copy in ScaiVault is in doubt. */
@@ -84,9 +89,15 @@ function keptWithScaiVault({ context, target, what }: Lost): Verdict | undefined
   if (target.kind !== "KubernetesSecret" || vault === undefined || context.authority !== "Source") return undefined;
   const { presence, mark, content } = vault.observation;
   const ours = mark.state === "Valid" && vault.incumbent === "Self";
-  if (presence === "Unknown") return outcome(target, "Unknown", "DeletionUnconfirmed", `${vault.ref} could not be seen`);
+  if (presence === "Unknown")
+    return outcome(target, "Unknown", "DeletionUnconfirmed", `${vault.ref} could not be seen`);
   if (presence !== "Present" || (mark.state !== "Unverified" && !(ours && content !== "AsMarked"))) return undefined;
-  return outcome(target, "Held", "TargetChanged", `${what} is gone, ${target.ref} is kept while ${vault.ref} is in doubt`);
+  return outcome(
+    target,
+    "Held",
+    "TargetChanged",
+    `${what} is gone, ${target.ref} is kept while ${vault.ref} is in doubt`,
+  );
 }
 
 function fenced({ context, target }: Lost): Verdict | undefined {
@@ -130,6 +141,9 @@ function deletionGate({ input }: PairContext, target: TargetInput, what: string)
   if (input.policies.conflictResolution === "manual")
     return { reason: "ApprovalNeeded", message: `${what} is gone; approve the deletion of ${target.ref}${soft}` };
   if (input.brakes.deletion === "Held")
-    return { reason: "DeletionBraked", message: `${what} is gone; ${target.ref} is not deleted before it is safe${soft}` };
+    return {
+      reason: "DeletionBraked",
+      message: `${what} is gone; ${target.ref} is not deleted before it is safe${soft}`,
+    };
   return undefined;
 }

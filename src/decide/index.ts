@@ -1,3 +1,52 @@
-export * from "./keys.ts";
-export * from "./mark.ts";
+export { type Belief, believe, noBelief } from "./belief.ts";
+export { BRAKE_WINDOW_MS, type BrakeKey, type BrakeKind, BrakeWindows } from "./brakes.ts";
+export { type Claim, claimedBy, incumbentOf, type IncumbentVerdict } from "./claims.ts";
+export { type CleanupInput, type CleanupPlan, planCleanup } from "./cleanup.ts";
+export { checkGlob, globCovers, globMatches } from "./glob.ts";
+export { createKeyRing, identityKey, type KeyRing, opaqueID, type Part, type Purpose } from "./keys.ts";
+export {
+  createMarkSeal,
+  fieldMatches,
+  fingerprint,
+  fingerprintMatches,
+  fitField,
+  type MarkedPolicies,
+  markFieldNames,
+  type MarkSeal,
+  ownerMatches,
+  ownerOf,
+  type OwnerRef,
+  parseOwner,
+  parsePolicyField,
+  policyField,
+  readMark,
+  sameContent,
+  shapeDigest,
+  sourceIDOf,
+  type SourceLocation,
+  vaultSourceIDOf,
+  writeMark,
+} from "./mark.ts";
+export {
+  belowSubtree,
+  checkScaiVaultPath,
+  mapAll,
+  type MappedPath,
+  mapSubtree,
+  secretNameOf,
+  sourcePath,
+  type SubtreeMapping,
+} from "./paths.ts";
+export { heldCounts, type HeldPlan, planApproved, planHash } from "./plan-hash.ts";
 export { planPair } from "./planner.ts";
+export { createRights, type Grant, type Rights, type RightsConfig, type Tenancy, type Verdict } from "./rights.ts";
+export { MAX_SCAIVAULT_BYTES, MAX_SECRET_BYTES, renderScaiVault, renderSecret, type SecretShape } from "./shape.ts";
+export { type BackendStatusInput, backendStatus, type StoreVerdict } from "./backend-status.ts";
+export { sameStatus, timeText } from "./conditions.ts";
+export {
+  type PairReport,
+  syncStatus,
+  type SyncStatusInput,
+  type SyncSituation,
+  type TargetReport,
+} from "./sync-status.ts";

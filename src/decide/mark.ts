@@ -55,7 +55,13 @@ export function writeMark(ring: KeyRing, targetID: string, mark: Mark): Readonly
   for (const [name, value] of fields) {
     if (!fits(value)) throw new SyncError("NoRoomForMark", `the mark's field ${name} has more than a store can carry`);
   }
-  fields.set("proof", ring.sign("mark", proven(targetID, (name) => fields.get(name) ?? "")));
+  fields.set(
+    "proof",
+    ring.sign(
+      "mark",
+      proven(targetID, (name) => fields.get(name) ?? ""),
+    ),
+  );
   return fields;
 }
 
@@ -103,7 +109,9 @@ export function fitField(ring: KeyRing, text: string): string {
   let fitted = "";
   for (const character of text) {
     if (PLAIN.test(character)) fitted += character;
-    else for (const byte of Buffer.from(character, "utf8")) fitted += `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+    else
+      for (const byte of Buffer.from(character, "utf8"))
+        fitted += `=${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   if (fitted.startsWith(" ")) fitted = `=20${fitted.slice(1)}`;
   if (fitted.endsWith(" ")) fitted = `${fitted.slice(0, -1)}=20`;

@@ -31,7 +31,10 @@ export function observePair(context: PairContext): Verdict[] {
   };
   const truth = verdicts[0]?.outcome;
   if (truth?.state !== "InSync")
-    return [...verdicts, outcome(secret, truth?.state ?? "Failed", truth?.reason ?? "InvalidSpec", truth?.message ?? "")];
+    return [
+      ...verdicts,
+      outcome(secret, truth?.state ?? "Failed", truth?.reason ?? "InvalidSpec", truth?.message ?? ""),
+    ];
   return [...verdicts, compare({ target: secret, wanted })];
 }
 

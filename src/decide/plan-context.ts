@@ -44,12 +44,7 @@ export function firstAnswer<C>(context: C, checks: readonly Check<C>[]): Verdict
   throw new RangeError("no check answered");
 }
 
-export function outcome(
-  target: TargetInput,
-  state: TargetOutcome["state"],
-  reason: Reason,
-  message: string,
-): Verdict {
+export function outcome(target: TargetInput, state: TargetOutcome["state"], reason: Reason, message: string): Verdict {
   return { outcome: { kind: target.kind, ref: target.ref, state, reason, message } };
 }
 
@@ -151,7 +146,12 @@ export function gateOf(context: PairContext, target: TargetInput, wanted: Wanted
 }
 
 /** The action as it is carried out, or held when a gate is closed. */
-export function gated(target: TargetInput, action: Action, gate: Gate | undefined, needs: readonly Need[] = []): Verdict {
+export function gated(
+  target: TargetInput,
+  action: Action,
+  gate: Gate | undefined,
+  needs: readonly Need[] = [],
+): Verdict {
   if (gate !== undefined) return { ...outcome(target, "Held", gate.reason, gate.message), held: action };
   return { ...outcome(target, "Pending", "Progressing", ""), action, ...(needs.length === 0 ? {} : { needs }) };
 }

@@ -2,7 +2,18 @@ import { authorityInForce } from "./authority.ts";
 import { follow } from "./follow.ts";
 import { lost } from "./gone.ts";
 import { observePair } from "./observe-only.ts";
-import { gated, makeAction, needing, outcome, ownMark, type PairContext, remarkWhy, targetValue, type Verdict, type Wanted } from "./plan-context.ts";
+import {
+  gated,
+  makeAction,
+  needing,
+  outcome,
+  ownMark,
+  type PairContext,
+  remarkWhy,
+  targetValue,
+  type Verdict,
+  type Wanted,
+} from "./plan-context.ts";
 import type { Need, PairInput, PairPlan, TargetInput } from "./types.ts";
 
 /**
@@ -77,7 +88,12 @@ function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
     return outcome(vault, "Failed", "TargetSoftDeleted", `${vault.ref} is soft-deleted in ScaiVault`);
   if (presence === "Absent") return outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`);
   if (vault.markMoved === true)
-    return outcome(vault, "Conflict", "AnotherWriter", `the mark on ${vault.ref} was written by another operator in our name`);
+    return outcome(
+      vault,
+      "Conflict",
+      "AnotherWriter",
+      `the mark on ${vault.ref} was written by another operator in our name`,
+    );
   const marking = undecided(context, vault) ?? remark(context, vault);
   if (marking !== undefined) return marking;
   const copied = ownMark(vault)?.version;
@@ -139,7 +155,11 @@ function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: T
     return outcome(secret, state, reason, message);
   }
   if (presence !== "Present") {
-    if (context.input.policies.conflictResolution === "manual" && vault.goneBelieved === true && ownMark(secret) !== undefined)
+    if (
+      context.input.policies.conflictResolution === "manual" &&
+      vault.goneBelieved === true &&
+      ownMark(secret) !== undefined
+    )
       return outcome(secret, "Conflict", "TargetChanged", `${vault.ref} is gone from ScaiVault; ${secret.ref} is kept`);
     return lost({
       context,
@@ -197,7 +217,10 @@ function waitForApproval(verdict: Verdict, action: NonNullable<Verdict["action"]
 function showFlipHeld(verdict: Verdict): Verdict {
   const { outcome: one } = verdict;
   if (one.state !== "InSync" || one.kind !== "ScaiVault") return verdict;
-  return { ...verdict, outcome: { ...one, state: "Held", reason: "FlipHeld", message: `${one.ref}: both sides are not equal yet` } };
+  return {
+    ...verdict,
+    outcome: { ...one, state: "Held", reason: "FlipHeld", message: `${one.ref}: both sides are not equal yet` },
+  };
 }
 
 function distinct(needs: readonly Need[]): Need[] {

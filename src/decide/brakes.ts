@@ -1,0 +1,107 @@
+import type { PairPlan } from "./types.ts";
+
+export const BRAKE_WINDOW_MS = 10 * 60_000;
+
+/** What a brake counts over: all objects of one namespace that read one store identity. */
+export interface BrakeKey {
+  readonly store: string;
+  readonly namespace: string;
+}
+
+/** Deletions of copies, or changes of values that exist already. First copies are neither. */
+export type BrakeKind = "deletion" | "change";
+
+interface Window {
+  /** Secret to when it was deleted or changed, ms. */
+  readonly done: Map<string, number>;
+  /** Secrets whose deletion or change is held now. */
+  readonly held: Set<string>;
+}
+
+const limits: Readonly<Record<BrakeKind, { readonly share: number; readonly atLeast: number }>> = {
+  deletion: { share: 0.1, atLeast: 2 },
+  change: { share: 0.5, atLeast: 20 },
+};
+
+/**
+ * The brakes: more than 10 % and at least 2 deletions, or more than 50 % and at least 20 changed values, within ten
+ * minutes, are held. A secret counts once however many targets it has. While anything is held the window stands still, so
+ * that a mass deletion does not trickle through it; it moves on when what was held is approved, or no longer wanted.
+ *
+ * It lives in memory and starts full for deletions: nothing is deleted in the first ten minutes after a start.
+ */
+export class BrakeWindows {
+  #startedMs: number;
+  readonly #windows = new Map<string, Window>();
+
+  constructor(options: { startedMs: number }) {
+    this.#startedMs = options.startedMs;
+  }
+
+  /** Leadership was taken over: nothing is known of what was done before. */
+  restart(nowMs: number): void {
+    this.#startedMs = nowMs;
+    this.#windows.clear();
+  }
+
+  /**
+   * Whether one more secret may be deleted or changed now. Changes nothing.
+   * @param item the secret, such as `namespace/name path`
+   * @param total how many secrets there are in this namespace and store
+   */
+  check(key: BrakeKey, kind: BrakeKind, item: string, total: number, nowMs: number): "Open" | "Held" {
+    if (kind === "deletion" && nowMs - this.#startedMs < BRAKE_WINDOW_MS) return "Held";
+    const window = this.#windows.get(nameOf(key, kind));
+    const counted = new Set([item]);
+    if (window !== undefined) {
+      prune(window, nowMs);
+      for (const one of window.done.keys()) counted.add(one);
+      for (const one of window.held) counted.add(one);
+    }
+    const { share, atLeast } = limits[kind];
+    return counted.size >= atLeast && counted.size > total * share ? "Held" : "Open";
+  }
+
+  /** It was done, by itself or by approval. */
+  record(key: BrakeKey, kind: BrakeKind, item: string, nowMs: number): void {
+    const window = this.#window(key, kind);
+    window.held.delete(item);
+    prune(window, nowMs);
+    window.done.set(item, nowMs);
+  }
+
+  /** It is wanted and held. */
+  hold(key: BrakeKey, kind: BrakeKind, item: string): void {
+    this.#window(key, kind).held.add(item);
+  }
+
+  /** It is no longer wanted: the secret is back, or its object is gone. */
+  settle(key: BrakeKey, item: string): void {
+    for (const kind of ["deletion", "change"] as const) this.#windows.get(nameOf(key, kind))?.held.delete(item);
+  }
+
+  /** Takes over from a plan what is held by a brake and what is not (any more). Call it for each plan. */
+  planned(key: BrakeKey, item: string, plan: Pick<PairPlan, "outcomes">): void {
+    this.settle(key, item);
+    if (plan.outcomes.some(({ reason }) => reason === "DeletionBraked")) this.hold(key, "deletion", item);
+    if (plan.outcomes.some(({ reason }) => reason === "ManyChanges")) this.hold(key, "change", item);
+  }
+
+  #window(key: BrakeKey, kind: BrakeKind): Window {
+    const name = nameOf(key, kind);
+    const known = this.#windows.get(name);
+    if (known !== undefined) return known;
+    const made: Window = { done: new Map(), held: new Set() };
+    this.#windows.set(name, made);
+    return made;
+  }
+}
+
+function nameOf({ store, namespace }: BrakeKey, kind: BrakeKind): string {
+  return `${kind}\n${namespace}\n${store}`;
+}
+
+function prune(window: Window, nowMs: number): void {
+  if (window.held.size > 0) return;
+  for (const [item, at] of window.done) if (nowMs - at >= BRAKE_WINDOW_MS) window.done.delete(item);
+}

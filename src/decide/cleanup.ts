@@ -1,0 +1,105 @@
+import { parsePolicyField } from "./mark.ts";
+import type { Action, ActionKind, Brakes, TargetInput, TargetOutcome } from "./types.ts";
+
+/** An object is deleted, or a target or path left its spec. */
+export interface CleanupInput {
+  readonly path: string;
+  readonly why: "ObjectDeleted" | "TargetRemoved";
+  readonly cleanupPolicy: "Retain" | "Release" | "Delete";
+  readonly targets: readonly Pick<
+    TargetInput,
+    "kind" | "ref" | "observation" | "incumbent" | "rights" | "claimedBy" | "markMoved"
+  >[];
+  readonly brakes: Pick<Brakes, "deletion">;
+  readonly approved: boolean;
+  /** Namespace or CRD is being deleted: nothing outside the cluster is touched, and nothing is waited for. */
+  readonly dying: boolean;
+}
+
+export interface CleanupPlan {
+  readonly actions: readonly Action[];
+  readonly held: readonly Action[];
+  readonly outcomes: readonly TargetOutcome[];
+  /** Copies that stay; with their marks they are free for this namespace. */
+  readonly orphans: readonly { readonly kind: TargetInput["kind"]; readonly ref: string; readonly why: string }[];
+  /** Whether the object's finalizer may go after the actions. Only a target that could not be asked keeps it. */
+  readonly releaseFinalizer: boolean;
+}
+
+type Target = CleanupInput["targets"][number];
+type Fate =
+  | { readonly do: "Release" | "Delete"; readonly held?: "DeletionBraked" }
+  | { readonly do: "Keep"; readonly why: string }
+  | { readonly do: "Retry" }
+  | { readonly do: "Nothing" };
+
+/**
+ * What becomes of the copies of an object that goes. Retain leaves everything; Release takes label, mark and field
+ * ownership off; Delete removes what is provably ours and unchanged, under the brake. A deletion that is held lets the
+ * object go and leaves an orphan: the object must be able to go (F5).
+ */
+export function planCleanup(input: CleanupInput): CleanupPlan {
+  const fates = input.targets.map((target) => ({ target, fate: fateOf(input, target) }));
+  const orphans: { kind: TargetInput["kind"]; ref: string; why: string }[] = [];
+  const [actions, held]: [Action[], Action[]] = [[], []];
+  const outcomes: TargetOutcome[] = [];
+  for (const { target, fate } of fates) {
+    const { kind, ref } = target;
+    const say = (state: TargetOutcome["state"], reason: TargetOutcome["reason"], message: string): void => {
+      outcomes.push({ kind, ref, state, reason, message });
+    };
+    if (fate.do === "Keep") {
+      orphans.push({ kind, ref, why: fate.why });
+      say("Retained", "InSync", `${ref} stays: ${fate.why}`);
+    } else if (fate.do === "Retry")
+      say("Unknown", target.observation.failure?.reason ?? "Unexpected", `${ref} was not seen`);
+    else if (fate.do !== "Nothing") {
+      const action = actionOf(input, target, fate.do);
+      if (fate.held === undefined) {
+        actions.push(action);
+        say("Pending", "Progressing", "");
+      } else {
+        held.push(action);
+        orphans.push({ kind, ref, why: "its deletion is held by the brake" });
+        say("Held", fate.held, `${ref} stays until its deletion is safe`);
+      }
+    }
+  }
+  return { actions, held, outcomes, orphans, releaseFinalizer: !fates.some(({ fate }) => fate.do === "Retry") };
+}
+
+function fateOf(input: CleanupInput, target: Target): Fate {
+  const { observation, incumbent, rights } = target;
+  if (input.dying) return { do: "Keep", why: "its namespace or the CRD is being deleted" };
+  if (input.cleanupPolicy === "Retain") return { do: "Keep", why: "cleanupPolicy is Retain" };
+  if (observation.presence === "Unknown") return { do: "Retry" };
+  if (observation.presence !== "Present") return { do: "Nothing" };
+  if (observation.mark.state === "None") return { do: "Nothing" };
+  if (observation.mark.state !== "Valid") return { do: "Keep", why: "its mark cannot be checked" };
+  if (incumbent !== "Self" || target.claimedBy !== undefined || target.markMoved === true)
+    return { do: "Keep", why: "another object keeps it" };
+  const { mark } = observation.mark;
+  if (input.cleanupPolicy === "Release")
+    return rights.write ? { do: "Release" } : { do: "Keep", why: "there is no right to write it" };
+  if (parsePolicyField(mark.policy)?.cleanupPolicy !== "Delete")
+    return { do: "Keep", why: "cleanupPolicy was not Delete when it was written" };
+  if (target.kind === "ScaiVault" && mark.authority === "ScaiVault")
+    return { do: "Keep", why: "ScaiVault is its authority" };
+  if (observation.content !== "AsMarked") return { do: "Keep", why: "another writer changed it" };
+  if (!rights.delete) return { do: "Keep", why: "there is no right to delete it" };
+  if (input.brakes.deletion === "Held" && !input.approved) return { do: "Delete", held: "DeletionBraked" };
+  return { do: "Delete" };
+}
+
+function actionOf(input: CleanupInput, target: Target, kind: Extract<ActionKind, "Release" | "Delete">): Action {
+  return {
+    kind,
+    target: target.kind,
+    path: input.path,
+    ref: target.ref,
+    from: "Source",
+    fromVersion: "",
+    why: input.why,
+    over: target.observation.version,
+  };
+}
