@@ -9,22 +9,13 @@ import { type AddressRules, bareHost, hostAllowed, isLoopbackHost } from "./addr
  */
 export function parseEndpoint(text: string, rules: AddressRules): URL {
   const url = URL.parse(text);
-  // The parser turns `https:\\host` and `https:host` into something else than what people read.
-  if (
-    url === null ||
-    text.length > 512 ||
-    !(text.startsWith("https://") || text.startsWith("http://")) ||
-    text.includes("\\")
-  )
-    throw new SyncError("InvalidSpec", "the address is not a URL of the form https://host:port");
   const path = text.slice(text.indexOf("//") + 2);
-  if (
-    url.username !== "" ||
-    url.password !== "" ||
-    text.includes("?") ||
-    text.includes("#") ||
-    (path.includes("/") && path.indexOf("/") !== path.length - 1)
-  )
+  // The parser turns `https:\\host` and `https:host` into something else than what people read.
+  const plain = /^https?:\/\//.test(text) && !/[\\?#\s]/.test(text) && text.length <= 512;
+  if (url === null || !plain)
+    throw new SyncError("InvalidSpec", "the address is not a URL of the form https://host:port");
+  const slash = path.indexOf("/");
+  if (url.username !== "" || url.password !== "" || (slash !== -1 && slash !== path.length - 1))
     throw new SyncError("InvalidSpec", "the address may only have a host and a port");
   if (url.protocol !== "https:" && !(rules.allowLoopback === true && isLoopbackHost(url.hostname)))
     throw new SyncError("InvalidSpec", "the address must begin with https://");

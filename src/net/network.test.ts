@@ -185,6 +185,17 @@ describe("TLS", () => {
     expect((await failure(get(old, authority.cert))).kind).toMatch(/TLS|Reset/);
   });
 
+  it("refuses a CA that is none", () => {
+    const open = () =>
+      network().open({
+        url: new URL("https://127.0.0.1:1"),
+        ca: "-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----",
+      });
+    expect(open).toThrow(
+      expect.objectContaining({ reason: "InvalidSpec", message: expect.not.stringContaining("canary") as string }),
+    );
+  });
+
   it("goes through the proxy by CONNECT, but for exceptions, and never by environment", async () => {
     const port = await tls((_request, response) => response.end("ok"));
     const connects: string[] = [];

@@ -1,5 +1,6 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { rootCertificates } from "node:tls";
+import { createSecureContext, rootCertificates, type SecureContext } from "node:tls";
 import { Agent, type Dispatcher, ProxyAgent } from "undici";
 import { SyncError } from "../errors/index.ts";
 import { type Clock, systemClock } from "../time/clock.ts";
@@ -99,16 +100,22 @@ export class Network {
     await Promise.all([...this.#clients].map((client) => client.close()));
   }
 
-  #dispatcher(url: URL, ca: string | undefined, timeouts: Timeouts, connections: number): Dispatcher {
-    const { extraCA, proxy } = this.#options;
+  /** One context for all connections of a destination: reading a hundred certificates takes longer than a handshake. */
+  #tls(ca: string | undefined): { secureContext: SecureContext; rejectUnauthorized: true; allowH2: false } {
+    const { extraCA } = this.#options;
     const trusted = ca !== undefined ? [ca] : extraCA !== undefined ? [...rootCertificates, extraCA] : undefined;
-    const tls = {
-      minVersion: "TLSv1.2" as const,
-      rejectUnauthorized: true,
-      allowH2: false,
-      timeout: timeouts.connectMs,
+    if (!(ca === undefined || isCertificates(ca)) || !(extraCA === undefined || isCertificates(extraCA)))
+      throw new SyncError("InvalidSpec", "the CA is not made of PEM certificates");
+    const secureContext = createSecureContext({
+      minVersion: "TLSv1.2",
       ...(trusted === undefined ? {} : { ca: trusted }),
-    };
+    });
+    return { secureContext, rejectUnauthorized: true, allowH2: false };
+  }
+
+  #dispatcher(url: URL, ca: string | undefined, timeouts: Timeouts, connections: number): Dispatcher {
+    const { proxy } = this.#options;
+    const tls = { ...this.#tls(ca), timeout: timeouts.connectMs };
     const common = {
       connections,
       allowH2: false,
@@ -119,12 +126,7 @@ export class Network {
       keepAliveMaxTimeout: 60_000,
     };
     if (proxy !== undefined && !isException(url, proxy.exceptions ?? [])) {
-      const proxyTls = {
-        minVersion: "TLSv1.2" as const,
-        rejectUnauthorized: true,
-        allowH2: false,
-        ...(extraCA === undefined ? {} : { ca: [...rootCertificates, extraCA] }),
-      };
+      const proxyTls = this.#tls(undefined);
       return new ProxyAgent({
         ...common,
         uri: proxy.url,
@@ -145,6 +147,17 @@ function isException(url: URL, exceptions: readonly string[]): boolean {
   );
 }
 
+/** Whether a text holds PEM certificates, all of them readable: what cannot be read would just be left out. */
+function isCertificates(pem: string): boolean {
+  const blocks = pem.split("-----BEGIN CERTIFICATE-----").slice(1);
+  try {
+    for (const block of blocks) new X509Certificate(`-----BEGIN CERTIFICATE-----${block}`);
+  } catch {
+    return false;
+  }
+  return blocks.length > 0;
+}
+
 /**
  * Reads a PEM file of certificate authorities.
  * @throws SyncError InvalidSpec when it cannot be read or holds no certificate
@@ -156,7 +169,6 @@ export function readCAFile(path: string): string {
   } catch {
     throw new SyncError("InvalidSpec", `the CA file ${path} cannot be read`);
   }
-  if (!text.includes("-----BEGIN CERTIFICATE-----"))
-    throw new SyncError("InvalidSpec", `the CA file ${path} has no certificate`);
+  if (!isCertificates(text)) throw new SyncError("InvalidSpec", `the CA file ${path} is not made of PEM certificates`);
   return text;
 }

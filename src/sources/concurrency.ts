@@ -8,9 +8,13 @@ export class Semaphore {
     this.#limit = limit;
   }
 
-  /** Runs `work` when there is room. What was aborted while it waited runs too, and finds its signal aborted at once. */
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#running >= this.#limit) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  /**
+   * Runs `work` when there is room.
+   * @param aborted makes the error for a caller whose signal is raised while it waits
+   */
+  async run<T>(work: () => Promise<T>, signal: AbortSignal, aborted: () => Error): Promise<T> {
+    if (signal.aborted) throw aborted();
+    if (this.#running >= this.#limit) await this.#place(signal, aborted);
     else this.#running++;
     try {
       return await work();
@@ -20,6 +24,21 @@ export class Semaphore {
       if (next === undefined) this.#running--;
       else next();
     }
+  }
+
+  #place(signal: AbortSignal, aborted: () => Error): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const take = (): void => {
+        signal.removeEventListener("abort", leave);
+        resolve();
+      };
+      const leave = (): void => {
+        this.#waiting.splice(this.#waiting.indexOf(take), 1);
+        reject(aborted());
+      };
+      this.#waiting.push(take);
+      signal.addEventListener("abort", leave, { once: true });
+    });
   }
 }
 

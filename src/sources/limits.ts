@@ -18,14 +18,31 @@ export function aborted(action: string): SyncError {
   return new SyncError("SourceUnavailable", "the store cannot be reached", { action, detail: "Aborted ABORTED" });
 }
 
+/**
+ * Trouble with the answer for one secret while the store itself answers: SourceUnavailable with a code. Without a code
+ * SourceUnavailable is an outage of the whole store. One odd secret must not take a shared store away from everybody.
+ */
+export function trouble(action: string, code: string): SyncError {
+  return new SyncError("SourceUnavailable", "the store's answer for this secret cannot be used", {
+    action,
+    code,
+    detail: code,
+  });
+}
+
 /** Whether an error says something of the whole store or login and not of one secret. */
 export function isStoreWide(error: unknown): boolean {
-  return (
-    !(error instanceof SyncError) ||
-    error.reason === "SourceUnavailable" ||
-    error.reason === "SourceSealed" ||
-    error.reason === "LoginFailed" ||
-    error.reason === "RateLimited" ||
-    error.reason === "Unexpected"
-  );
+  if (!(error instanceof SyncError)) return true;
+  if (error.reason === "SourceUnavailable") return error.code === undefined;
+  return ["SourceSealed", "LoginFailed", "RateLimited", "Unexpected"].includes(error.reason);
+}
+
+/** When nothing but trouble was found, it is the store's. @throws SyncError SourceUnavailable without a code */
+export function throwIfAllTroubled(facts: ReadonlyMap<string, unknown>, failures: Iterable<unknown>): void {
+  const errors = [...failures].filter((error) => error instanceof SyncError);
+  if (facts.size > 0 || errors.length === 0 || errors.some((error) => error.reason !== "SourceUnavailable")) return;
+  throw new SyncError("SourceUnavailable", "the store cannot be reached", {
+    action: "poll",
+    detail: errors[0]?.detail ?? "",
+  });
 }

@@ -1,5 +1,6 @@
 import { SyncError } from "../../errors/index.ts";
 import { NetError, unavailable } from "../../net/index.ts";
+import { trouble } from "../limits.ts";
 import { AsmFailure } from "./api.ts";
 
 /** Codes that mean that the credentials are no good, whatever was asked. */
@@ -66,8 +67,12 @@ export function classify(error: unknown, action: string, throttled: () => number
   if (loginCodes.has(code)) return new SyncError("LoginFailed", "AWS refuses the credentials", { action, code });
   if (secretCodes.has(code))
     return new AsmFailure(code, { kms: text.includes("kms"), deletion: /deletion|deleted/.test(text) });
-  const detail = `HTTP ${status ?? "-"} ${code}`;
-  return new SyncError("SourceUnavailable", "the store cannot be reached", { action, code, detail });
+  // A 500 may be one secret's; anything else unknown is the service's.
+  if (status === 500) return trouble(action, code);
+  return new SyncError("SourceUnavailable", "the store cannot be reached", {
+    action,
+    detail: `HTTP ${status ?? "-"} ${code}`,
+  });
 }
 
 /** Code and status of an SDK error; its text in lower case, for classification only. */
@@ -99,7 +104,7 @@ export function secretError(failure: AsmFailure, action: string, right: string):
     case "InvalidRequestException":
       if (failure.deletion)
         return new SyncError("SourcePendingDeletion", "the secret is scheduled for deletion", options);
-      return new SyncError("SourceUnavailable", "AWS refuses the request", options);
+      return trouble(action, failure.code);
     case "InvalidParameterException":
     case "ValidationException":
       return new SyncError("InvalidPath", "AWS refuses the name, stage or version", options);

@@ -64,7 +64,6 @@ export class Lister {
       if (!isDenied(error))
         throw new SyncError("SourceUnavailable", "the store cannot be reached", {
           action: "list secrets",
-          code: error.code,
           detail: error.code,
         });
       this.#deniedUntilMs = this.#options.clock.monotonic() + DENIED_MS;

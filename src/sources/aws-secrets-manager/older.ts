@@ -1,7 +1,7 @@
 import type { SourceFact } from "../../ports/index.ts";
 import type { Clock } from "../../time/clock.ts";
 import { forEachLimit } from "../concurrency.ts";
-import { DENIED_MS } from "../limits.ts";
+import { DENIED_MS, isStoreWide } from "../limits.ts";
 import { AsmFailure, type AsmApi } from "./api.ts";
 import { isDenied } from "./errors.ts";
 
@@ -68,7 +68,10 @@ export class OlderVersions {
     try {
       return olderThan(await this.#api.versions(move.path, signal), move.current, move.known);
     } catch (error) {
-      if (!(error instanceof AsmFailure)) throw error;
+      if (!(error instanceof AsmFailure)) {
+        if (isStoreWide(error)) throw error;
+        return undefined;
+      }
       if (!isDenied(error)) return undefined;
       this.#deniedUntilMs = this.#clock.monotonic() + DENIED_MS;
       return "Denied";

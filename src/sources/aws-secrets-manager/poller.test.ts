@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { SyncError } from "../../errors/index.ts";
 import type { PollDemand } from "../../ports/index.ts";
 import { VirtualClock } from "../../time/clock.ts";
-import { defaultLimits } from "../limits.ts";
+import { defaultLimits, trouble } from "../limits.ts";
 import { AsmFailure, type AsmApi, type AsmSecret } from "./api.ts";
 import { olderThan } from "./older.ts";
 import { AsmPoller, notes } from "./poller.ts";
@@ -194,8 +194,8 @@ describe("facts", () => {
     expect([...facts.keys()].sort()).toEqual(many(5));
     expect(unmatched).toBe(2);
     account.put("app/s0", "v1", { arn: "arn:aws:secretsmanager:eu-west-1:111122223333:secret:app/s0-AbCdEf" });
-    const strange = await poll({ paths: ["app/s0"], fresh: true });
-    expect(strange.facts.size).toBe(0);
+    const strange = await poll({ paths: ["app/s0", "app/s1"], fresh: true });
+    expect([...strange.facts.keys()]).toEqual(["app/s1"]);
     expect(strange.failures.get("app/s0")?.reason).toBe("SourceUnavailable");
   });
 
@@ -216,6 +216,18 @@ describe("facts", () => {
     account.describe = () => Promise.reject(new SyncError("SourceUnavailable", "x"));
     await expect(poll({ paths: ["a"] })).rejects.toMatchObject({ reason: "SourceUnavailable" });
   });
+});
+
+it("does not let one odd secret fail the poll", async () => {
+  account.put("a");
+  account.put("b");
+  const describe = account.describe;
+  account.describe = (name, both) =>
+    name === "a" ? Promise.reject(trouble("describe a", "InternalServiceError")) : describe(name, both);
+  const { facts, failures } = await poll({ paths: ["a", "b"] });
+  expect([...facts.keys()]).toEqual(["b"]);
+  expect(failures.get("a")).toMatchObject({ reason: "SourceUnavailable", code: "InternalServiceError" });
+  await expect(poll({ paths: ["a"] })).rejects.toMatchObject({ reason: "SourceUnavailable" });
 });
 
 describe("versions that went back", () => {

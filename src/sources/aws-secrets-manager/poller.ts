@@ -1,7 +1,7 @@
 import { SyncError } from "../../errors/index.ts";
 import type { PollDemand, PollResult, SourceFact } from "../../ports/index.ts";
 import { forEachLimit } from "../concurrency.ts";
-import { aborted, isStoreWide } from "../limits.ts";
+import { aborted, isStoreWide, throwIfAllTroubled, trouble } from "../limits.ts";
 import { AsmFailure, type AsmSecret } from "./api.ts";
 import { isDenied, secretError } from "./errors.ts";
 import { isConsistent, Lister, type ListerOptions, type Listing } from "./listing.ts";
@@ -74,6 +74,7 @@ export class AsmPoller {
     const listed = await this.#byList(poll);
     const undescribed = await this.#byDescribe(poll);
     const instead = !listed && undescribed.length > 0 && (await this.#byListInstead(undescribed, poll));
+    throwIfAllTroubled(poll.facts, [...failures.values(), ...subtrees.values()]);
     if (demand.known !== undefined && !(await this.#older.add(demand.known, poll.facts, signal)))
       poll.notes.add(notes.versionsDenied);
     const { facts } = poll;
@@ -159,6 +160,11 @@ export class AsmPoller {
     try {
       entry = await this.#options.api.describe(name, signal);
     } catch (error) {
+      if (isStoreWide(error) && !(error instanceof AsmFailure)) throw error;
+      if (error instanceof SyncError) {
+        poll.failures.set(name, error);
+        return true;
+      }
       if (!(error instanceof AsmFailure)) throw error;
       if (error.code === "ResourceNotFoundException") {
         poll.facts.set(name, { state: "Gone", path: name, how: "NotFound" });
@@ -167,7 +173,6 @@ export class AsmPoller {
       // What a list has told of it still holds, as of the list.
       if (isDenied(error) && poll.facts.has(name)) return true;
       const known = secretError(error, action, "secretsmanager:DescribeSecret");
-      if (isStoreWide(known)) throw known;
       poll.facts.delete(name);
       poll.failures.set(name, known);
       return !isDenied(error);
@@ -175,7 +180,7 @@ export class AsmPoller {
     if (entry.name === name && isConsistent(entry, this.#options.region)) take(entry, poll);
     else {
       this.#options.onUnmatched(1);
-      poll.failures.set(name, new SyncError("SourceUnavailable", "AWS answered for another secret", { action }));
+      poll.failures.set(name, trouble(action, "AnotherSecret"));
     }
     return true;
   }

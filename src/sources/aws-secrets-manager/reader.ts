@@ -2,7 +2,7 @@ import { SyncError } from "../../errors/index.ts";
 import { payloadFromBinary, payloadFromText, type SecretPayload } from "../../model/index.ts";
 import type { SourceRead, SourceRef } from "../../ports/index.ts";
 import type { Clock } from "../../time/clock.ts";
-import { aborted, DENIED_MS } from "../limits.ts";
+import { aborted, DENIED_MS, isStoreWide, trouble } from "../limits.ts";
 import { refuseEmpty } from "../payload.ts";
 import { AsmFailure, type AsmApi, type AsmValue, type BatchAnswer, type GetRequest } from "./api.ts";
 import { isDenied, secretError } from "./errors.ts";
@@ -128,7 +128,7 @@ export class AsmReader {
     try {
       answer = await api.batchGet(names, signal);
     } catch (error) {
-      if (!(error instanceof AsmFailure)) throw error;
+      if (isStoreWide(error) && !(error instanceof AsmFailure)) throw error;
       if (isDenied(error)) this.#batchDeniedUntilMs = clock.monotonic() + DENIED_MS;
       return values;
     }
@@ -157,7 +157,7 @@ export class AsmReader {
       (request.version === undefined || value.version === request.version);
     if (!fits) {
       this.#options.onUnmatched(1);
-      throw new SyncError("SourceUnavailable", "AWS answered for another secret", { action });
+      throw trouble(action, "AnotherSecret");
     }
     return readOf(value);
   }

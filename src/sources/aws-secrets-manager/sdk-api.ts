@@ -6,9 +6,9 @@ import {
   ListSecretVersionIdsCommand,
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
-import { SyncError } from "../../errors/index.ts";
 import { awsRequestHandler, type BoundCredential, type HttpClient, type Network } from "../../net/index.ts";
 import { Semaphore } from "../concurrency.ts";
+import { aborted, trouble } from "../limits.ts";
 import type { StorePause } from "../pause.ts";
 import type { AsmApi, AsmSecret, AsmValue, BatchAnswer, GetRequest, ListPage, ListRequest } from "./api.ts";
 import type { AwsCredential } from "./credentials.ts";
@@ -59,7 +59,7 @@ class SdkApi implements AsmApi {
   }
 
   list(request: ListRequest, signal: AbortSignal): Promise<ListPage> {
-    return this.#call("list secrets", async () => {
+    return this.#call("list secrets", signal, async () => {
       const answer = await this.#client.send(
         new ListSecretsCommand({
           MaxResults: request.limit,
@@ -77,14 +77,14 @@ class SdkApi implements AsmApi {
   }
 
   describe(name: string, signal: AbortSignal): Promise<AsmSecret> {
-    return this.#call(`describe ${name}`, async () =>
+    return this.#call(`describe ${name}`, signal, async () =>
       secretOf(await this.#client.send(new DescribeSecretCommand({ SecretId: name }), { abortSignal: signal })),
     );
   }
 
   versions(name: string, signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
     const action = `list versions of ${name}`;
-    return this.#call(action, async () => {
+    return this.#call(action, signal, async () => {
       const created = new Map<string, number>();
       let token: string | undefined;
       for (let page = 0; page < MAX_VERSION_PAGES; page++) {
@@ -102,12 +102,12 @@ class SdkApi implements AsmApi {
         token = answer.NextToken;
         if (token === undefined || token === "") return created;
       }
-      throw new SyncError("SourceUnavailable", "AWS lists more versions than it may hold", { action });
+      throw trouble(action, "TooManyVersions");
     });
   }
 
   get(request: GetRequest, signal: AbortSignal): Promise<AsmValue> {
-    return this.#call(`read ${request.name}`, async () => {
+    return this.#call(`read ${request.name}`, signal, async () => {
       const command = new GetSecretValueCommand({
         SecretId: request.name,
         ...(request.stage === undefined ? {} : { VersionStage: request.stage }),
@@ -118,7 +118,7 @@ class SdkApi implements AsmApi {
   }
 
   batchGet(names: readonly string[], signal: AbortSignal): Promise<BatchAnswer> {
-    return this.#call(`read ${names.length} secrets`, async () => {
+    return this.#call(`read ${names.length} secrets`, signal, async () => {
       const command = new BatchGetSecretValueCommand({ SecretIdList: [...names] });
       const answer = await this.#client.send(command, { abortSignal: signal });
       return {
@@ -136,18 +136,22 @@ class SdkApi implements AsmApi {
     await this.#http.close();
   }
 
-  #call<T>(action: string, work: () => Promise<T>): Promise<T> {
+  #call<T>(action: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const pause = this.#pause;
-    return this.#places.run(async () => {
-      pause.check(action);
-      try {
-        const answer = await work();
-        pause.answered();
-        return answer;
-      } catch (error) {
-        throw classify(error, action, () => pause.throttled(undefined));
-      }
-    });
+    return this.#places.run(
+      async () => {
+        pause.check(action);
+        try {
+          const answer = await work();
+          pause.answered();
+          return answer;
+        } catch (error) {
+          throw classify(error, action, () => pause.throttled(undefined));
+        }
+      },
+      signal,
+      () => aborted(action),
+    );
   }
 }
 

@@ -1,5 +1,6 @@
 import { type Reason, SyncError } from "../../errors/index.ts";
 import { clampRetryAfter } from "../../net/index.ts";
+import { trouble } from "../limits.ts";
 import type { VaultAnswer } from "./api.ts";
 
 type Json = Readonly<Record<string, unknown>>;
@@ -33,14 +34,14 @@ export function errorText(answer: VaultAnswer): string {
     : "";
 }
 
-/** An answer that cannot be what Vault would say. */
+/** The store as a whole does not answer as Vault would. */
 export function unusable(action: string, detail: string): SyncError {
   return new SyncError("SourceUnavailable", "the store cannot be reached", { action, detail });
 }
 
 /**
  * The store-wide error that a status means, or undefined when the status speaks of the thing that was asked for
- * (200, 204, 400, 403, 404, 405, 412).
+ * (200, 204, 400, 403, 404, 405, 412, 500).
  * @param throttled told of 429 with Vault's advice; returns the pause
  */
 export function storeWide(
@@ -50,7 +51,7 @@ export function storeWide(
   throttled: (adviceMs: number | undefined) => number,
 ): SyncError | undefined {
   const { status } = answer;
-  if ([200, 204, 400, 403, 404, 405, 412].includes(status)) return undefined;
+  if ([200, 204, 400, 403, 404, 405, 412, 500].includes(status)) return undefined;
   if (status === 429) {
     const retryAfterMs = throttled(clampRetryAfter(answer.headers["retry-after"], nowMs));
     return new SyncError("RateLimited", "Vault asks to slow down", { action, code: "429", retryAfterMs });
@@ -60,7 +61,7 @@ export function storeWide(
   return unusable(action, `HTTP ${status}`);
 }
 
-/** The error of one path for 400, 403, 404 and 405; `right` such as `read on kv/data/app`. */
+/** The error of one path for 400, 403, 404, 405 and 500; `right` such as `read on kv/data/app`. */
 export function pathError(answer: VaultAnswer, action: string, right: string): SyncError {
   const code = String(answer.status);
   const make = (reason: Reason, message: string): SyncError => new SyncError(reason, message, { action, code });
@@ -71,12 +72,11 @@ export function pathError(answer: VaultAnswer, action: string, right: string): S
       return make("SourceNotFound", "there is no such secret");
     case 400:
       // Also said of a mount that is just being upgraded from v1 to v2, which is not the path's fault.
-      if (!errorText(answer).includes("path") || errorText(answer).includes("upgrading"))
-        return unusable(action, "HTTP 400");
+      if (!errorText(answer).includes("path") || errorText(answer).includes("upgrading")) return trouble(action, code);
       return make("InvalidPath", "Vault refuses the path");
     case 405:
       return make("UnsupportedMount", "the mount does not take this request");
     default:
-      return unusable(action, `HTTP ${answer.status}`);
+      return trouble(action, code);
   }
 }

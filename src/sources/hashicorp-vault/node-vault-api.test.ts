@@ -132,7 +132,7 @@ describe("redirects", () => {
 });
 
 describe("answers", () => {
-  it.each([472, 473, 500, 502, 503])("takes %i for an outage", async (status) => {
+  it.each([472, 473, 502, 503, 504])("takes %i for an outage", async (status) => {
     handler = (_request, response) => response.writeHead(status).end('{"errors":["canary-text"]}');
     const error = await failure();
     expect(error).toMatchObject({ reason: "SourceUnavailable", message: "the store cannot be reached" });

@@ -132,6 +132,23 @@ describe("metadata", () => {
     }
   });
 
+  it("does not let one odd secret take the store away from the others", async () => {
+    answers["read kv/metadata/good"] = metadata(1, {});
+    for (const odd of [() => status(500), () => status(400), () => ok("{}"), metadata(-1, {})]) {
+      answers["read kv/metadata/odd"] = odd;
+      const { facts, failures } = await poll(["kv/odd", "kv/good"]);
+      expect(facts.get("kv/good")?.state).toBe("Present");
+      expect(failures.get("kv/odd")).toMatchObject({ reason: "SourceUnavailable", code: expect.any(String) as string });
+    }
+    answers["read kv/data/odd"] = () => status(500);
+    await expect(source.read({ path: "kv/odd" }, signal)).rejects.toMatchObject({
+      reason: "SourceUnavailable",
+      code: "500",
+    });
+    answers["read kv/metadata/good"] = () => status(500);
+    await expect(poll(["kv/odd", "kv/good"])).rejects.toMatchObject({ reason: "SourceUnavailable", code: undefined });
+  });
+
   it("refuses the mount itself as a secret", async () => {
     expect((await poll(["kv"])).failures.get("kv")).toMatchObject({ reason: "InvalidPath" });
     await expect(source.read({ path: "kv" }, signal)).rejects.toMatchObject({ reason: "InvalidPath" });

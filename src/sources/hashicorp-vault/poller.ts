@@ -2,8 +2,8 @@ import { SyncError } from "../../errors/index.ts";
 import type { PollDemand, PollResult, SourceFact } from "../../ports/index.ts";
 import type { Clock } from "../../time/clock.ts";
 import { forEachLimit } from "../concurrency.ts";
-import { aborted, DENIED_MS, isStoreWide, type PollLimits } from "../limits.ts";
-import { bodyOf, objectOf, pathError, unusable } from "./answers.ts";
+import { aborted, DENIED_MS, isStoreWide, type PollLimits, throwIfAllTroubled, trouble } from "../limits.ts";
+import { bodyOf, objectOf, pathError } from "./answers.ts";
 import type { VaultAnswer } from "./api.ts";
 import { factOfMetadata, versionOfData } from "./facts.ts";
 import { goodSegment, type Segments, splitPath } from "./paths.ts";
@@ -69,6 +69,7 @@ export class VaultPoller {
         out.failures.set(path, error as SyncError);
       }
     });
+    throwIfAllTroubled(out.facts, [...out.failures.values(), ...out.subtrees.values()]);
     const method = out.valueReads > 0 && out.metadataReads === 0 ? "Read" : "Metadata";
     return { method, facts: out.facts, failures: out.failures, subtrees: out.subtrees, notes: [...out.notes].sort() };
   }
@@ -87,7 +88,7 @@ export class VaultPoller {
       if (answer.status === 200) {
         this.#denied.delete(path);
         const fact = factOfMetadata(path, answer, this.#options.clock.now());
-        if (fact === undefined) throw unusable(action, "no KV v2 metadata in the answer");
+        if (fact === undefined) throw trouble(action, "NoMetadata");
         return fact;
       }
       if (answer.status === 404) return this.#notFound(path, segments, mount, out, signal);
@@ -113,7 +114,7 @@ export class VaultPoller {
     if (answer.status === 200 || answer.status === 404) {
       const seen = versionOfData(answer, this.#options.clock.now());
       if (seen === undefined && answer.status === 404) return this.#notFound(path, segments, mount, out, signal);
-      if (seen === undefined) throw unusable(action, "no KV v2 metadata in the answer");
+      if (seen === undefined) throw trouble(action, "NoMetadata");
       out.notes.add(notes.metadataDenied);
       if (seen.gone || answer.status === 404) return { state: "Gone", path, how: "Deleted" };
       return {
@@ -163,9 +164,7 @@ export class VaultPoller {
   async #sameMount(segments: Segments, mount: KvMount, out: Gathering, signal: AbortSignal): Promise<void> {
     const now = await this.#options.store.mountOf(segments, signal, out.started);
     if (now.version !== mount.version || now.segments.join("/") !== mount.segments.join("/"))
-      throw new SyncError("SourceUnavailable", "the mount has just been changed", {
-        action: `read ${segments.join("/")}`,
-      });
+      throw trouble(`read ${segments.join("/")}`, "MountChanged");
   }
 
   /** Walks a subtree; a failure is noted for it. @returns the paths below, empty on failure */
@@ -240,8 +239,7 @@ export class VaultPoller {
     }
     if (answer.status !== 200) throw pathError(answer, action, `list on ${shown}`);
     const keys = objectOf(bodyOf(answer)["data"])["keys"];
-    if (!Array.isArray(keys) || keys.some((key) => typeof key !== "string"))
-      throw unusable(action, "no keys in the answer");
+    if (!Array.isArray(keys) || keys.some((key) => typeof key !== "string")) throw trouble(action, "NoKeys");
     return keys as string[];
   }
 }

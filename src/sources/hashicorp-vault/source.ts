@@ -3,10 +3,10 @@ import { JSONError, type JSONSlice, parseJSON, payloadFromObjectText, type Secre
 import type { BoundCredential, Network } from "../../net/index.ts";
 import type { SecretSource, SourceRead, SourceRef } from "../../ports/index.ts";
 import type { Clock } from "../../time/clock.ts";
-import { defaultLimits, type PollLimits } from "../limits.ts";
+import { defaultLimits, type PollLimits, trouble } from "../limits.ts";
 import { refuseEmpty } from "../payload.ts";
 import { StorePause } from "../pause.ts";
-import { pathError, unusable } from "./answers.ts";
+import { pathError } from "./answers.ts";
 import type { VaultAnswer, VaultAPI } from "./api.ts";
 import { factOfMetadata, versionOfData } from "./facts.ts";
 import { createNodeVaultAPI } from "./node-vault-api.ts";
@@ -131,7 +131,7 @@ class VaultReader {
     if (answer.status !== 200)
       throw pathError(answer, action, `read on ${[...mount.segments, "data", ...key].join("/")}`);
     if (seen === undefined || (ref.version !== undefined && seen.version !== ref.version))
-      throw unusable(action, "the answer has another version or none");
+      throw trouble(action, "AnotherVersion");
     return {
       path: ref.path,
       version: seen.version,
@@ -173,10 +173,10 @@ function dataOf(answer: VaultAnswer, action: string, path: readonly string[]): S
         action,
         code: error.problem,
       });
-    throw unusable(action, "not JSON");
+    throw trouble(action, "NotJSON");
   }
   for (const name of path) slice = slice?.members.get(name);
-  if (slice?.kind !== "object") throw unusable(action, "no data in the answer");
+  if (slice?.kind !== "object") throw trouble(action, "NoData");
   return payloadFromObjectText(slice.text);
 }
 

@@ -3,7 +3,7 @@ import type { SecretValue } from "../../model/index.ts";
 import { NetError, unavailable } from "../../net/index.ts";
 import type { Clock } from "../../time/clock.ts";
 import { Semaphore } from "../concurrency.ts";
-import { aborted } from "../limits.ts";
+import { aborted, trouble } from "../limits.ts";
 import type { StorePause } from "../pause.ts";
 import { bodyOf, objectOf, pathError, storeWide, unusable } from "./answers.ts";
 import type { VaultAnswer, VaultAPI } from "./api.ts";
@@ -47,7 +47,7 @@ export class VaultStore {
 
   /**
    * LIST.
-   * @returns an answer with status 200, 204, 400, 403, 404 or 405
+   * @returns an answer with status 200, 204, 400, 403, 404, 405 or 500
    * @throws SyncError for everything that concerns the whole store
    */
   list(under: Segments, rest: Segments, action: string, signal: AbortSignal): Promise<VaultAnswer> {
@@ -86,20 +86,23 @@ export class VaultStore {
 
   #send(action: string, signal: AbortSignal, send: () => Promise<VaultAnswer>): Promise<VaultAnswer> {
     const { pause, clock } = this.#options;
-    return this.#places.run(async () => {
-      if (signal.aborted) throw aborted(action);
-      pause.check(action);
-      let answer: VaultAnswer;
-      try {
-        answer = await send();
-      } catch (error) {
-        throw error instanceof NetError ? unavailable(error, "SourceUnavailable", action) : error;
-      }
-      const failure = storeWide(answer, action, clock.now(), (advice) => pause.throttled(advice));
-      if (failure !== undefined) throw failure;
-      pause.answered();
-      return answer;
-    });
+    return this.#places.run(
+      async () => {
+        pause.check(action);
+        let answer: VaultAnswer;
+        try {
+          answer = await send();
+        } catch (error) {
+          throw error instanceof NetError ? unavailable(error, "SourceUnavailable", action) : error;
+        }
+        const failure = storeWide(answer, action, clock.now(), (advice) => pause.throttled(advice));
+        if (failure !== undefined) throw failure;
+        pause.answered();
+        return answer;
+      },
+      signal,
+      () => aborted(action),
+    );
   }
 
   /**
@@ -113,7 +116,11 @@ export class VaultStore {
     const known = this.#known(path, since);
     if (known !== undefined) return known;
     // One at a time: the first answer usually serves all who wait.
-    return this.#oneMount.run(async () => this.#known(path, since) ?? (await this.#askMount(path, signal)));
+    return this.#oneMount.run(
+      async () => this.#known(path, since) ?? (await this.#askMount(path, signal)),
+      signal,
+      () => aborted("look up a mount"),
+    );
   }
 
   /** A moment for {@link VaultStore.mountOf}: later than every answer that has been asked for. */
@@ -139,7 +146,7 @@ export class VaultStore {
     const data = objectOf(bodyOf(answer)["data"]);
     const name = data["path"];
     const segments = typeof name === "string" ? name.split("/").filter((segment) => segment !== "") : [];
-    if (segments.length === 0 || !beginsWith(path, segments)) throw unusable(action, "the answer is for another mount");
+    if (segments.length === 0 || !beginsWith(path, segments)) throw trouble(action, "AnotherMount");
     if (data["type"] !== "kv")
       throw new SyncError("UnsupportedMount", `${segments.join("/")} is no KV mount`, { action });
     const mount: KvMount = { segments, version: objectOf(data["options"])["version"] === "2" ? 2 : 1 };

@@ -205,6 +205,7 @@ export class TokenKeeper {
   #throwStoreWide(answer: VaultAnswer, action: string): void {
     const error = storeWide(answer, action, this.#options.clock.now(), this.#options.throttled);
     if (error !== undefined) throw error;
+    if (answer.status === 500) throw unusable(action, "HTTP 500");
   }
 
   /** Sets the timer of the next renewal: two thirds of the life, up to a tenth earlier. */
