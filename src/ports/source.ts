@@ -38,8 +38,9 @@ export type SourceFact =
       /** `Id` is an opaque id, `Number` grows by one with each write, `Content` is a keyed hash (stores without versions). */
       readonly versionKind: "Id" | "Number" | "Content";
       /**
-       * Versions that are known to be older than the one that the default stage names. A move to one of these is a
-       * version gone back. Undefined: this source cannot tell here (said in status).
+       * Versions that are known to be older than the one that the default stage names. When the version copied last is
+       * not among them (and not the current one), the secret has gone back. A copied version that the store no longer
+       * lists counts as older. Undefined: this source cannot tell here (said in status), or nothing moved.
        */
       readonly olderThanCurrent?: ReadonlySet<string> | undefined;
       /** When the source says that the secret changed, ms since the epoch. */
@@ -83,6 +84,10 @@ export interface SourceRead {
  * Errors are {@link SyncError}: SourceUnavailable, SourceSealed, RateLimited (with retryAfterMs), LoginFailed,
  * AccessDenied (with `right`), SourceNotFound, SourcePendingDeletion, VersionNotFound, SourceEmpty, InvalidPath,
  * UnsupportedMount, NotRepresentable, ValueTooLarge.
+ *
+ * SourceUnavailable without a `code` is an outage of the store. With a `code` the store answers, but its answer for this
+ * one secret cannot be used; it says nothing of other secrets. A call that is stopped by its signal fails with
+ * SourceUnavailable too (detail `Aborted ABORTED`).
  */
 export interface SecretSource {
   /** Readable identity, such as `111122223333/us-east-1/AKIA...` cut to what the backend's namespace may see. */

@@ -22,8 +22,8 @@ export interface MemoryCalls {
 }
 
 /**
- * A source in memory for tests of what uses sources. It honours the same contract as the real ones (see
- * test/contract/sources); faults are set by hand.
+ * A source in memory for tests of what uses sources. It behaves like the real ones (their contract is in
+ * test/contract/sources), but takes any path, joins no reads and keeps no pauses; faults are set by hand.
  */
 export class MemorySource implements SecretSource {
   readonly identity: string;

@@ -7,7 +7,7 @@ import {
   TagResourceCommand,
   UpdateSecretVersionStageCommand,
 } from "@aws-sdk/client-secrets-manager";
-import { existsSync, mkdtempSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -41,7 +41,7 @@ interface Setup {
   close(): Promise<void>;
 }
 
-async function setup(through?: number): Promise<Setup> {
+async function setup(): Promise<Setup> {
   const clock = new VirtualClock();
   const asm = await testEnvironment().ownAsm({ clock });
   const writer = new SecretsManagerClient({ region, endpoint: asm.url, credentials: admin, maxAttempts: 1 });
@@ -54,9 +54,7 @@ async function setup(through?: number): Promise<Setup> {
   const network = new Network({
     userAgent: "scaivault-operator/test",
     allowLoopback: true,
-    endpointOverrides: {
-      [new URL(awsEndpoint(region)).host]: through === undefined ? asm.url : `http://127.0.0.1:${through}`,
-    },
+    endpointOverrides: { [new URL(awsEndpoint(region)).host]: asm.url },
     timeouts: { totalMs: 1_000 },
   });
   const sources: SecretSource[] = [];
@@ -350,7 +348,8 @@ describe("AWS Secrets Manager", () => {
 
   it("gets the operator's identity from a web identity token through our transport, once for all sources", async () => {
     await own.put("irsa/a", CANARY);
-    const tokenFile = join(mkdtempSync(join(tmpdir(), "irsa-")), "token");
+    const folder = mkdtempSync(join(tmpdir(), "irsa-"));
+    const tokenFile = join(folder, "token");
     writeFileSync(tokenFile, "jwt-canary");
     own.asm.setKeys(null);
     own.asm.setRoles(null);
@@ -394,6 +393,7 @@ describe("AWS Secrets Manager", () => {
       for (const made of sources) await made.close();
     } finally {
       for (const name of Object.keys(environment)) delete process.env[name];
+      rmSync(folder, { recursive: true });
       await network.close();
     }
   });
@@ -434,6 +434,7 @@ describe("AWS Secrets Manager", () => {
       expect(existsSync(ran)).toBe(false);
     } finally {
       for (const name of Object.keys(environment)) delete process.env[name];
+      rmSync(home, { recursive: true });
     }
   });
 
