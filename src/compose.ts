@@ -34,7 +34,6 @@ import {
   type KeyRing,
 } from "./decide/index.ts";
 import { SyncError } from "./errors/index.ts";
-import { scaiVaultCodec } from "./model/index.ts";
 import { Network, readCAFile } from "./net/index.ts";
 import {
   EventRecorder,
@@ -128,7 +127,7 @@ export function compose(options: ComposeOptions): Operator {
     config: clusterConfig(config),
     clock: systemClock,
     userAgent: `${product} (${config.cluster.name})`,
-    onRequest: ({ verb, resource, code, ms }) => metrics.kubeCall(verb, resource, code, ms),
+    onRequest: ({ verb, resource, code, ms }) => metrics.kubeCall(verb, resource, String(code), ms),
   });
   const client = new KubeClient(transport, { fieldManager: fieldManagers.secrets });
   const caches = createCaches(log);
@@ -252,7 +251,7 @@ function scaivaultSide(
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status }) => metrics.scaivaultCall(category, String(status)),
   });
-  const target = createScaiVaultTarget({ client, seal, codec: scaiVaultCodec, clock });
+  const target = createScaiVaultTarget({ client, seal, clock });
   const observations = new Observations({
     target,
     clock,

@@ -5,7 +5,7 @@ import type { CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 import { renderFindings } from "./findings.ts";
 import { configOf, configOption, isConfig } from "./run.ts";
 import { exitCodes } from "./program.ts";
-import { readManifests, validateManifests } from "./validate.ts";
+import { inspectManifests, readManifests } from "./validate.ts";
 
 /** Makes the plan of some manifests (parsed objects of our kinds) against the cluster and the stores. */
 export type Planner = (config: Config, objects: readonly object[], io: CommandIO) => Promise<readonly ObjectPlan[]>;
@@ -40,13 +40,13 @@ export function planCommand(planner: Planner): CommandDefinition {
       const names = args.options["filename"];
       const files = Array.isArray(names) ? (names as readonly string[]) : [String(names)];
       const { sources, findings } = await readManifests(files, args.options["recursive"] === true, io);
-      const report = validateManifests(sources, config);
+      const { report, manifests } = inspectManifests(sources, config);
       const all = [...findings, ...report.findings];
       if (all.some((finding) => finding.severity === "error")) {
         const merged = { ...report, findings: all };
         return { exitCode: exitCodes.failed, data: merged, text: renderFindings(merged) };
       }
-      return renderPlans(await planner(config, report.parsed, io));
+      return renderPlans(await planner(config, manifests, io));
     },
   };
 }

@@ -28,6 +28,8 @@ export interface ManifestObject {
   /** True when the spec has no problem; only then may it be read as one. */
   readonly valid: boolean;
   readonly spec: unknown;
+  /** The whole manifest, as parsed. */
+  readonly manifest: Readonly<Record<string, unknown>>;
   readonly report: (severity: Finding["severity"], code: string, path: SchemaPath, message: string) => Finding;
 }
 
@@ -141,6 +143,7 @@ function checkObject(
     name: typeof metadata["name"] === "string" ? metadata["name"] : "",
     valid: problems.length === 0,
     spec: value["spec"],
+    manifest: value,
     report,
   };
   return { objects: [object], findings, ignored: 0 };

@@ -18,6 +18,14 @@ export interface ManifestSource {
  * needs no stored object. Other kinds are counted and not looked at.
  */
 export function validateManifests(sources: readonly ManifestSource[], config?: Config): FindingsReport {
+  return inspectManifests(sources, config).report;
+}
+
+/** {@link validateManifests} together with the manifests of our kinds, as parsed. */
+export function inspectManifests(
+  sources: readonly ManifestSource[],
+  config?: Config,
+): { readonly report: FindingsReport; readonly manifests: readonly Readonly<Record<string, unknown>>[] } {
   const results = sources.map(({ file, text }) => {
     const { documents, problems } = parseYaml(text, "Manifest");
     const syntax: Finding[] = problems.map(({ code, line, column, message }) => ({
@@ -37,7 +45,8 @@ export function validateManifests(sources: readonly ManifestSource[], config?: C
   });
   const { objects, findings, ignored } = merge(results);
   const more = [...checkTogether(objects), ...(config === undefined ? [] : checkAgainstConfig(objects, config))];
-  return { findings: sortFindings([...findings, ...more]), objects: objects.length, ignored };
+  const report = { findings: sortFindings([...findings, ...more]), objects: objects.length, ignored };
+  return { report, manifests: objects.map(({ manifest }) => manifest) };
 }
 
 const MANIFEST = /\.(?:ya?ml|json)$/;

@@ -14,7 +14,8 @@ export interface Approval {
 export function approvalOf(world: World, subject: Subject, plans: readonly PairPlan[]): Approval {
   if (plans.every((plan) => plan.held.length === 0)) return { hash: "", approved: false };
   const { uid, generation } = subject.sync.metadata;
-  const input = { uid, generation, plans, nowMs: world.clock.now() };
+  const previous = subject.sync.status?.plan?.hash;
+  const input = { uid, generation, plans, nowMs: world.clock.now(), previous: previous === "" ? undefined : previous };
   const annotation = subject.sync.metadata.annotations?.[annotations.approve];
   return {
     hash: planHash(world.ring, input),

@@ -18,7 +18,7 @@ import { indexes } from "./caches.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import type { Pair, Subject } from "./subject.ts";
 import { viewSync } from "./views.ts";
-import { type Lane, scaivaultAddress, scaivaultShape, secretShape, type World } from "./world.ts";
+import { type Lane, scaivaultAddress, scaivaultShape, type SecretAddress, secretShape, type World } from "./world.ts";
 
 /** How often we wrote back over others, by target, within ten minutes and for one source version. */
 export interface RevertCounter {
@@ -82,7 +82,7 @@ function scaivaultTarget(
   const at = {
     kind: "ScaiVault" as const,
     ref: path,
-    targetID: scaivaultTargetID(scaivault.id, path),
+    targetID: scaivaultTargetID(path),
     shape: shapeDigest(scaivaultShape(spec)),
     address,
     render: renderScaiVault,
@@ -92,14 +92,14 @@ function scaivaultTarget(
   );
 }
 
-/** Identity of a ScaiVault path in marks and fingerprints. Frozen with the mark format. */
-export function scaivaultTargetID(installation: string, path: string): string {
-  return `scaivault:${installation}:${path}`;
+/** Identity of a ScaiVault path in fingerprints, the same as in marks. Frozen with the mark format. */
+export function scaivaultTargetID(path: string): string {
+  return `scaivault/${path}`;
 }
 
-/** Identity of a Secret in marks and fingerprints. Frozen with the mark format. */
-export function secretTargetID(cluster: string, namespace: string, name: string): string {
-  return `kubernetes:${cluster}/${namespace}/${name}`;
+/** Identity of a Secret in fingerprints, the same as in marks. Frozen with the mark format. */
+export function secretTargetID(namespace: string, name: string): string {
+  return `kubernetes-secret/${namespace}/${name}`;
 }
 
 /** Without a ScaiVault connection the target says so and everything else goes on. */
@@ -121,7 +121,7 @@ function unconfigured(path: string): BoundTarget {
   return {
     kind: "ScaiVault",
     ref: path,
-    targetID: scaivaultTargetID("none", path),
+    targetID: scaivaultTargetID(path),
     shape: "",
     render: renderScaiVault,
     observe: () => Promise.resolve(observation),
@@ -143,17 +143,12 @@ function secretTarget(world: World, subject: Subject, pair: Pair): BoundTarget |
   const at = {
     kind: "KubernetesSecret" as const,
     ref: name,
-    targetID: secretTargetID(world.cluster, namespace, name),
+    targetID: secretTargetID(namespace, name),
     shape: shapeDigest(secretShape(spec)),
     address: { namespace, name, keys, object: subject.key },
     render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload, spec),
   };
-  return bindTarget(world.secrets, at, async (ref, signal) => {
-    const found = await world.secrets.observe([ref], signal);
-    const observation = found.get(world.secrets.key(ref));
-    if (observation === undefined) throw new SyncError("Unexpected", `Secret ${name} gave no answer`);
-    return observation;
-  });
+  return bindTarget(world.secrets, at, (ref, signal) => observeSecret(world, ref, signal));
 }
 
 async function evaluated(
@@ -280,4 +275,54 @@ function rightsOf(world: World, subject: Subject, target: BoundTarget): TargetIn
   const write = world.rights.scaivault(namespace, target.ref, "write").ok;
   const read = write || world.rights.scaivault(namespace, target.ref, "read").ok;
   return { read, write, delete: write };
+}
+
+/** A Secret of this object that its spec no longer names. */
+export function bindSecretByName(
+  world: World,
+  subject: Subject,
+  name: string,
+  memory: Memory,
+  signal: AbortSignal,
+): Promise<EvaluatedTarget> {
+  const { namespace } = subject.sync.metadata;
+  const at = {
+    kind: "KubernetesSecret" as const,
+    ref: name,
+    targetID: secretTargetID(namespace, name),
+    shape: "",
+    address: { namespace, name, object: subject.key },
+    render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload),
+  };
+  const target = bindTarget(world.secrets, at, (ref, aborted) => observeSecret(world, ref, aborted));
+  return evaluated(world, subject, target, memory, signal);
+}
+
+/** A ScaiVault path of this object that its spec no longer names. */
+export function bindScaiVaultByPath(
+  world: World,
+  subject: Subject,
+  path: string,
+  memory: Memory,
+  signal: AbortSignal,
+): Promise<EvaluatedTarget | undefined> {
+  const { scaivault } = world;
+  if (scaivault === undefined) return Promise.resolve(undefined);
+  const at = {
+    kind: "ScaiVault" as const,
+    ref: path,
+    targetID: scaivaultTargetID(path),
+    shape: "",
+    address: { path, object: subject.key, lane: "user" as const },
+    render: renderScaiVault,
+  };
+  const notBeforeMs = world.clock.now() - 1000;
+  const target = bindTarget(scaivault.target, at, (ref, aborted) => scaivault.observations.get(ref, notBeforeMs, aborted));
+  return evaluated(world, subject, target, memory, signal);
+}
+
+async function observeSecret(world: World, ref: SecretAddress, signal: AbortSignal): Promise<TargetObservation> {
+  const observation = (await world.secrets.observe([ref], signal)).get(world.secrets.key(ref));
+  if (observation === undefined) throw new SyncError("Unexpected", `Secret ${ref.name} gave no answer`);
+  return observation;
 }

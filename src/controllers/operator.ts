@@ -12,8 +12,9 @@ import { BackendController } from "./backend-controller.ts";
 import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend-registry.ts";
 import { indexes } from "./caches.ts";
 import { demandOf, knownVersions } from "./demand.ts";
-import { ownerOfSecret, releaseOrphan } from "./orphans.ts";
+import { ownerKeyOfSecret, releaseOrphan, releaseOrphansOf } from "./orphans.ts";
 import { refreshScaiVault } from "./scaivault-refresh.ts";
+import { holdMassChanges } from "./mass-changes.ts";
 import { StatusWriter } from "./status-writer.ts";
 import { SyncController } from "./sync-controller.ts";
 import { backendKeyOf, viewSync } from "./views.ts";
@@ -105,6 +106,11 @@ export class OperatorTerm {
     await this.#end();
   }
 
+  /** The queues as they stand. */
+  stats() {
+    return { syncs: this.#syncQueues.stats(), backends: this.#backendQueue.stats() };
+  }
+
   /** Depth of the queues by store, for metrics. */
   queueDepths(): { store: string; depth: number; inFlight: number }[] {
     const names = new Map([...this.#registry.stores()].map((store) => [store.identityKey, store.identity]));
@@ -161,16 +167,17 @@ export class OperatorTerm {
   #syncDeleted(object: KubeObject): void {
     this.#syncQueues.forgetKey(keyOf(object));
     this.#countsChanged(object);
-    releaseOrphan(this.#world, object, this.#abort.signal).catch(() => undefined);
+    void releaseOrphansOf(this.#world, object, this.#abort.signal);
     // Whoever waits for the same targets may have them now.
     for (const other of this.#world.caches.syncs.byIndex(indexes.namespace, object.metadata.namespace ?? ""))
       if (sharesTarget(object, other)) this.#enqueueSync(other, "user");
   }
 
   #secretChanged(object: PartialObjectMetadata): void {
-    const key = ownerOfSecret(this.#world, object);
+    const key = ownerKeyOfSecret(this.#world, object);
     const owner = key === undefined ? undefined : this.#world.caches.syncs.get(key);
     if (owner !== undefined) this.#enqueueSync(owner, "drift");
+    else if (key !== undefined) void releaseOrphan(this.#world, object, this.#abort.signal);
     for (const named of this.#world.caches.syncs.byIndex(indexes.secretTarget, keyOf(object)))
       if (keyOf(named) !== key) this.#enqueueSync(named, "drift");
   }
@@ -204,6 +211,7 @@ export class OperatorTerm {
   async #polled(store: StoreHandle, event: PolledEvent): Promise<void> {
     this.#world.metrics.poll([...store.backends].join(","), event.method, event.ms);
     const changed = new Set(event.changed);
+    holdMassChanges(this.#world, store, changed);
     if (event.full) await refreshScaiVault(this.#world, store, this.#abort.signal);
     for (const backend of store.backends) {
       for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {

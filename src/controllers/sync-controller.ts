@@ -9,7 +9,8 @@ import { approvalOf } from "./approvals.ts";
 import { evaluatePair, type EvaluatedTarget, type PairResult } from "./evaluate.ts";
 import { executePair, type ExecutedPair } from "./execute.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
-import { gatherTargets, sourceStateOf } from "./gather.ts";
+import { removeStrays } from "./strays.ts";
+import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
 import { situationOf } from "./report.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -62,13 +63,14 @@ export class SyncController {
     }
     const subject = resolveSubject(this.#world, object);
     if (object.metadata.deletionTimestamp !== undefined) {
-      return finalize(this.#world, subject instanceof SyncError ? undefined : subject, object, signal);
+      return finalize(this.#world, subject instanceof SyncError ? undefined : subject, object, this.#memory, signal);
     }
     if (subject instanceof SyncError) {
       await this.#report(object, undefined, { kind: "Refused", reason: subject.reason, message: subject.message });
       return {};
     }
     await ensureFinalizer(this.#world, subject, object, signal);
+    await removeStrays(this.#world, subject, this.#memory, signal);
     this.#syncRequest(subject);
     if (subject.effective.suspend) {
       await this.#report(object, subject, { kind: "Suspended" });
@@ -86,6 +88,10 @@ export class SyncController {
     }
     await this.#report(object, subject, situationOf(outcome), outcome);
     return this.#next(key, outcome);
+  }
+
+  get #memory(): Memory {
+    return { reverts: this.#reverts, marks: this.#marks };
   }
 
   /** An object that was never looked at says so; one that was keeps what it says. */
@@ -190,7 +196,7 @@ export class SyncController {
     const world = this.#world;
     const source: SourceState = sourceStateOf(subject, pair) ?? notPolled;
     const scaivaultLane: Lane = lane === "user" ? "user" : "new";
-    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
+    const options = { notBeforeMs, lane: scaivaultLane, ...this.#memory };
     const targets = await gatherTargets(world, subject, pair, options, signal);
     const { store } = subject;
     return evaluatePair(
@@ -226,7 +232,6 @@ export class SyncController {
     const nowMs = this.#world.clock.now();
     const check = (kind: "deletion" | "change", wanted: boolean) => {
       if (wanted) return this.#world.brakes.check(key, kind, item, this.#total(subject), nowMs);
-      this.#world.brakes.settle(key, kind, item);
       return "Open" as const;
     };
     return {
@@ -263,7 +268,9 @@ export class SyncController {
       results.map((result) => result.plan),
     );
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
+    const key = { store: subject.store?.identityKey ?? "", namespace: subject.sync.metadata.namespace };
     for (const result of results) {
+      if (!this.#world.dryRun) this.#world.brakes.planned(key, `${subject.key} ${result.context.path}`, result.plan);
       const executed =
         this.#world.dryRun || result.plan.actions.length === 0
           ? undefined

@@ -23,7 +23,7 @@ export interface Metrics {
   /** Values that were read from sources. */
   valueRead(store: string): void;
   scaivaultCall(category: string, outcome: string): void;
-  kubeCall(verb: string, resource: string, code: number, ms: number): void;
+  kubeCall(verb: string, resource: string, code: string, ms: number): void;
   write(target: string, action: string): void;
   failure(reason: string, namespace: string): void;
   reconciled(kind: string, outcome: string, ms: number): void;

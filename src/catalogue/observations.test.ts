@@ -1,0 +1,159 @@
+import { beforeEach, describe, expect, it } from "vitest";
+import { SyncError } from "../errors/index.ts";
+import type { SecretTarget, TargetObservation } from "../ports/index.ts";
+import { VirtualClock } from "../time/clock.ts";
+import { Observations, type Reachability } from "./observations.ts";
+
+interface Ref {
+  readonly path: string;
+}
+
+const signal = new AbortController().signal;
+const seen = (version: string): TargetObservation => ({
+  presence: "Present",
+  version,
+  mark: { state: "None" },
+  content: "Unknown",
+  metadataAsDeclared: true,
+  fence: version,
+});
+const unavailable = () => new SyncError("ScaiVaultUnavailable", "503", { retryAfterMs: 30_000 });
+
+let clock: VirtualClock;
+let asked: string[][];
+let versions: Map<string, string>;
+let failure: SyncError | undefined;
+let failures: Map<string, SyncError>;
+let told: Reachability[];
+let observations: Observations<Ref>;
+
+beforeEach(() => {
+  clock = new VirtualClock();
+  asked = [];
+  versions = new Map([
+    ["a", "1"],
+    ["b", "1"],
+  ]);
+  failure = undefined;
+  failures = new Map();
+  told = [];
+  const refuse = () => Promise.reject(new Error("not used"));
+  const target: SecretTarget<Ref> = {
+    key: ({ path }) => path,
+    observe: (refs) => {
+      asked.push(refs.map(({ path }) => path));
+      if (failure !== undefined) return Promise.reject(failure);
+      const entries = refs.map(({ path }): [string, TargetObservation] => {
+        const error = failures.get(path);
+        const one = seen(versions.get(path) ?? "");
+        return [path, error === undefined ? one : { ...one, presence: "Unknown", failure: error }];
+      });
+      return Promise.resolve(new Map(entries));
+    },
+    read: refuse,
+    write: refuse,
+    mark: refuse,
+    adopt: refuse,
+    release: refuse,
+    remove: refuse,
+  };
+  observations = new Observations({ target, clock, onReachability: (now) => void told.push(now) });
+});
+
+describe("what a shared target said last", () => {
+  it("is asked once for all and answered from memory while it is new enough", async () => {
+    await observations.refresh([{ path: "a" }, { path: "b" }], signal);
+    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
+    expect((await observations.get({ path: "b" }, clock.now() - 1, signal)).version).toBe("1");
+    expect(asked).toEqual([["a", "b"]]);
+    await clock.advance(1_000);
+    versions.set("a", "2");
+    expect((await observations.get({ path: "a" }, clock.now() - 500, signal)).version).toBe("2");
+    expect(asked).toEqual([["a", "b"], ["a"]]);
+  });
+
+  it("is what our own write left there", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    observations.set({ path: "a" }, seen("5"));
+    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("5");
+    observations.set({ path: "a" }, undefined);
+    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
+    observations.set({ path: "a" }, seen("6"));
+    observations.forget({ path: "a" });
+    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
+    expect(asked).toHaveLength(3);
+  });
+
+  it("is forgotten when nobody has the target any more", async () => {
+    await observations.refresh([{ path: "a" }, { path: "b" }], signal);
+    observations.retain(new Set(["b"]));
+    await observations.get({ path: "b" }, clock.now(), signal);
+    expect(asked).toHaveLength(1);
+    await observations.get({ path: "a" }, clock.now(), signal);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("says that a target of which nothing came back is unknown", async () => {
+    failure = new SyncError("Unexpected", "no answer");
+    expect(await observations.get({ path: "a" }, clock.now(), signal)).toMatchObject({
+      presence: "Unknown",
+      failure: { reason: "Unexpected" },
+    });
+  });
+});
+
+describe("an outage of the target", () => {
+  it("is told once, asked about every ten seconds at most, and told when it is over", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    failure = new SyncError("ScaiVaultUnavailable", "503");
+    for (let second = 0; second < 60; second += 1) {
+      const observation = await observations.get({ path: "a" }, clock.now() + 1, signal);
+      expect(observation).toMatchObject({ presence: "Unknown", failure: { reason: "ScaiVaultUnavailable" } });
+      await clock.advance(1_000);
+    }
+    expect(asked.length).toBeLessThanOrEqual(8);
+    expect(told.map(({ state }) => state)).toEqual(["Reachable", "Failing"]);
+    failure = undefined;
+    await clock.advance(10_000);
+    expect((await observations.get({ path: "a" }, clock.now() + 1, signal)).presence).toBe("Present");
+    expect(told.map(({ state }) => state)).toEqual(["Reachable", "Failing", "Reachable"]);
+  });
+
+  it("lasts as long as the store asks to wait", async () => {
+    failure = unavailable();
+    await observations.refresh([{ path: "a" }], signal);
+    failure = undefined;
+    await clock.advance(29_000);
+    await observations.refresh([{ path: "a" }], signal);
+    expect(asked).toHaveLength(1);
+    await clock.advance(2_000);
+    await observations.refresh([{ path: "a" }], signal);
+    expect([asked.length, observations.reachability.state]).toEqual([2, "Reachable"]);
+  });
+
+  it("is also known from a write that failed", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    observations.noteFailure(new SyncError("ScaiVaultDenied", "one path"));
+    expect(observations.reachability.state).toBe("Reachable");
+    observations.noteFailure(unavailable());
+    expect(observations.reachability.state).toBe("Failing");
+  });
+
+  it("is none when one path alone is refused", async () => {
+    failures.set("a", new SyncError("ScaiVaultDenied", "one path"));
+    const found = await observations.refresh([{ path: "a" }, { path: "b" }], signal);
+    expect([found.get("a")?.presence, found.get("b")?.presence]).toEqual(["Unknown", "Present"]);
+    expect(observations.reachability.state).toBe("Reachable");
+    // What was not answered is asked for again next time.
+    await observations.get({ path: "a" }, clock.now(), signal);
+    expect(asked).toHaveLength(2);
+  });
+
+  it("does not answer from memory what it could not ask", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    failure = new SyncError("ScaiVaultUnavailable", "503");
+    await clock.advance(1);
+    await observations.refresh([{ path: "a" }], signal);
+    expect((await observations.get({ path: "a" }, 0, signal)).presence).toBe("Unknown");
+  });
+});
