@@ -113,6 +113,18 @@ describe("ticks", () => {
     await all.poller.stop();
   });
 
+  it("takes a shorter interval up with the next look at anything", async () => {
+    const all = setup({ slow: 15 * MINUTE });
+    await first(all);
+    all.paths.set("fast", MINUTE);
+    all.poller.request(["fast"], { fresh: false });
+    await all.clock.advance(100);
+    const before = all.source.calls.polls.length;
+    await all.clock.advance(3 * MINUTE);
+    expect(all.source.calls.polls.length - before).toBe(3);
+    await all.poller.stop();
+  });
+
   it("tells which paths are new since the poll before", async () => {
     const all = setup({ a: INTERVAL, b: INTERVAL });
     all.source.put("a", "1");
@@ -239,13 +251,21 @@ describe("belief that a secret is gone", () => {
   });
 
   it.each([
-    ["the secret is there again", (all: Setup) => void all.source.put("a", "2"), (all: Setup) => all.source.remove("a")],
+    [
+      "the secret is there again",
+      (all: Setup) => void all.source.put("a", "2"),
+      (all: Setup) => all.source.remove("a"),
+    ],
     [
       "the path is denied",
       (all: Setup) => all.source.fail("a", new SyncError("AccessDenied", "denied")),
       (all: Setup) => all.source.fail("a", undefined),
     ],
-    ["the store fails", (all: Setup) => all.source.failAll(unavailable()), (all: Setup) => all.source.failAll(undefined)],
+    [
+      "the store fails",
+      (all: Setup) => all.source.failAll(unavailable()),
+      (all: Setup) => all.source.failAll(undefined),
+    ],
   ])("begins anew when %s in between", async (_name, disturb, mend) => {
     const all = setup();
     await first(all);
@@ -257,7 +277,7 @@ describe("belief that a secret is gone", () => {
     expect(believed(all) ?? false).toBe(false);
     mend(all);
     await all.clock.advance(30_000);
-    all.poller.pollNow({ fresh: false });
+    all.poller.request(["a"], { fresh: false });
     await all.clock.advance(100);
     expect(all.poller.fact("a")?.fact.state).toBe("Gone");
     expect(believed(all)).toBe(false);

@@ -73,6 +73,7 @@ export class StorePoller {
   #again = false;
   #fullWanted: "none" | "poll" | "fresh" = "none";
   #cancelTick: () => void = () => undefined;
+  #tickMs: number | undefined;
   #cancelSoon: (() => void) | undefined;
   #cancelStale: () => void = () => undefined;
   #pausedUntilMs = 0;
@@ -198,7 +199,7 @@ export class StorePoller {
       if (!this.#abort.signal.aborted) this.#failed(toSyncError(error, "poll"));
       return;
     } finally {
-      if (full) this.#scheduleTick(demand);
+      this.#scheduleTick(demand, full);
     }
   }
 
@@ -273,15 +274,23 @@ export class StorePoller {
     for (const prefix of this.#subtrees.keys()) if (!demand.subtrees.has(prefix)) this.#subtrees.delete(prefix);
   }
 
-  #scheduleTick(demand: Demand): void {
-    this.#cancelTick();
+  /** After a poll of single paths a tick that comes in time stays; there may be none yet, or a shorter interval now. */
+  #scheduleTick(demand: Demand, full: boolean): void {
     const intervalMs = this.#intervalMs(demand);
-    if (intervalMs === undefined || this.#abort.signal.aborted) return;
+    if (intervalMs === undefined || this.#abort.signal.aborted) {
+      this.#cancelTick();
+      this.#tickMs = undefined;
+      return;
+    }
     const now = this.#options.clock.now();
-    this.#cancelTick = this.#options.clock.setTimeout(
-      () => this.pollNow({ fresh: false }),
-      nextTick(this.#options.key, intervalMs, now) - now,
-    );
+    const dueMs = nextTick(this.#options.key, intervalMs, now);
+    if (!full && this.#tickMs !== undefined && this.#tickMs <= dueMs) return;
+    this.#cancelTick();
+    this.#tickMs = dueMs;
+    this.#cancelTick = this.#options.clock.setTimeout(() => {
+      this.#tickMs = undefined;
+      this.pollNow({ fresh: false });
+    }, dueMs - now);
   }
 
   #failed(error: SyncError): void {

@@ -25,9 +25,20 @@ const vault: Present = {
   versions: new Set(["5", "6", "7"]),
   versionKind: "Number",
 };
-const content: Present = { ...vault, stages: new Map([["latest", "content-x"]]), versions: undefined, versionKind: "Content" };
+const content: Present = {
+  ...vault,
+  stages: new Map([["latest", "content-x"]]),
+  versions: undefined,
+  versionKind: "Content",
+};
 const older = new Set(["v0", "v1"]);
-const found = (version: string, more: object = {}) => ({ found: true, version, older: undefined, numbered: false, ...more });
+const found = (version: string, more: object = {}) => ({
+  found: true,
+  version,
+  older: undefined,
+  numbered: false,
+  ...more,
+});
 
 describe("the version that a reference means", () => {
   it.each([
@@ -64,7 +75,9 @@ describe("a store's place in the interval", () => {
   });
 
   it("spreads stores over it", () => {
-    const places = new Set(Array.from({ length: 60 }, (_, at) => Math.floor(stableOffset(`store-${at}`, 300_000) / 30_000)));
+    const places = new Set(
+      Array.from({ length: 60 }, (_, at) => Math.floor(stableOffset(`store-${at}`, 300_000) / 30_000)),
+    );
     expect(places.size).toBeGreaterThanOrEqual(8);
   });
 });
