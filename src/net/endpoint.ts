@@ -26,10 +26,10 @@ export function parseEndpoint(text: string, rules: AddressRules): URL {
 
 /**
  * Whether a host is on a list of `host`, `host:port`, `https://host[:port]` or `*.suffix[:port]`. Without a port every
- * port of the host is meant; `*.` stands for one or more labels.
+ * port of the host is meant; `*.` stands for one or more labels, `*` alone for every host (`tenancyMode: Open`).
  */
 export function endpointListed(url: URL, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) => matches(url, pattern));
+  return patterns.some((pattern) => pattern === "*" || matches(url, pattern));
 }
 
 function matches(url: URL, pattern: string): boolean {
