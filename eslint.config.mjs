@@ -65,7 +65,7 @@ export default tseslint.config(
           default: "disallow",
           rules: [
             ...names.map((name) => ({ from: name, allow: [name, ...layers[name]] })),
-            { from: "main", allow: names },
+            { from: "main", allow: ["main", ...names] },
           ],
         },
       ],

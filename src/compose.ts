@@ -1,11 +1,10 @@
 /**
  * The composition root: everything is made and wired here, and nowhere else. It knows all folders; none knows it.
  */
-import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
-import type { CommandIO } from "./cli/command.ts";
-import { Observations } from "./catalogue/index.ts";
 import { fieldManagers } from "./api/index.ts";
+import { Observations } from "./catalogue/index.ts";
 import { type Config, readMarkKeys } from "./config/index.ts";
 import {
   BackendResolver,
@@ -13,38 +12,16 @@ import {
   type Caches,
   createCaches,
   createCredentialReader,
-  credentialText,
-  type ObjectPlan,
   OperatorTerm,
-  ownResources,
   PlanRun,
-  type ResolvedBackend,
-  type SourceInput,
-  type SourceMaker,
   type ScaiVaultSide,
-  termMetrics,
   type World,
 } from "./controllers/index.ts";
-import {
-  BrakeWindows,
-  createKeyRing,
-  createMarkSeal,
-  createRights,
-  identityKey,
-  type KeyRing,
-} from "./decide/index.ts";
+import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
 import { SyncError } from "./errors/index.ts";
+import { sourceMaker } from "./make-source.ts";
 import { Network, readCAFile } from "./net/index.ts";
-import {
-  EventRecorder,
-  KubeClient,
-  type KubeObject,
-  KubeTransport,
-  LeaderElector,
-  type Leadership,
-  Liveness,
-  loadClusterConfig,
-} from "./runtime/index.ts";
+import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
 import {
   clientCredentials,
   RateBudget,
@@ -54,31 +31,10 @@ import {
   tokenFile,
   type TokenProvider,
 } from "./scaivault/index.ts";
-import {
-  awsEndpoint,
-  createAwsSource,
-  createVaultSource,
-  operatorCredentials,
-  sourceIdentityKey,
-  type AwsCredential,
-  type VaultAuth,
-} from "./sources/index.ts";
 import { createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
-import {
-  createLogger,
-  createMetrics,
-  type Listening,
-  type Logger,
-  type Metrics,
-  silentLogger,
-  startHealthServer,
-  startMetricsServer,
-} from "./telemetry/index.ts";
+import { createLogger, createMetrics, type Logger, type Metrics } from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
-import { readFileSync } from "node:fs";
-
-/** Version of this build. */
-export const VERSION = process.env["SCAIVAULT_OPERATOR_VERSION"] ?? "0.0.0-dev";
+import { VERSION } from "./version.ts";
 
 /** What tests put in place of the real thing. */
 export interface ComposeOptions {
@@ -162,7 +118,7 @@ export function compose(options: ComposeOptions): Operator {
       ambientIdentity: (namespace) => rights.ambientIdentity(namespace).ok,
       endpoints: (namespace) => rights.endpoints(namespace),
     },
-    make: sourceMaker({ network, clock, ring, metrics, environment: options.environment ?? process.env }),
+    make: sourceMaker({ product, network, clock, ring, environment: options.environment ?? process.env }),
   });
   const world =
     (mode: Pick<World, "assertHeld" | "dryRun">) =>
@@ -226,7 +182,8 @@ function clusterConfig(config: Config) {
   });
 }
 
-function instanceName(environment: ComposeOptions["environment"] = process.env): string {
+/** The name of this replica in events and in the Lease. */
+export function instanceName(environment: ComposeOptions["environment"] = process.env): string {
   return environment["POD_NAME"] ?? hostname();
 }
 
@@ -300,176 +257,4 @@ function tokensOf(
     default:
       return auth satisfies never;
   }
-}
-
-/** Makes a source for a backend; the one place where a credential meets the host that it is sent to. */
-function sourceMaker(parts: {
-  network: Network;
-  clock: Clock;
-  ring: KeyRing;
-  metrics: Metrics;
-  environment: NodeJS.ProcessEnv;
-}): SourceMaker {
-  const { network, clock, ring, environment } = parts;
-  const print = (bytes: Uint8Array) => identityKey(ring, [bytes]);
-  const operator = new Map<string, ReturnType<typeof operatorCredentials>>();
-  const ownKeys = (region: string) => {
-    const known =
-      operator.get(region) ?? operatorCredentials({ network, region, environment, nowMs: () => clock.now() });
-    operator.set(region, known);
-    return known;
-  };
-  return (input: SourceInput): ResolvedBackend => {
-    const { namespace, name } = input.backend.metadata;
-    const { awsSecretsManager, hashicorpVault } = input.backend.spec;
-    const owner =
-      input.credential === "operator" ? ({ kind: "Operator" } as const) : ({ kind: "Namespace", namespace } as const);
-    const common = { network, clock: clock, userAgent: `${product} (${namespace}/${name})` };
-    if (awsSecretsManager !== undefined) {
-      const { region } = awsSecretsManager;
-      const access = network.bind<AwsCredential>({
-        service: "AWS",
-        owner,
-        credential: awsCredential(input, ownKeys(region)),
-        endpoint: awsEndpoint(region),
-        allowed: [...input.endpoints],
-      });
-      const key = sourceIdentityKey({ type: "aws-secrets-manager", access, region }, print);
-      const id = access.credential.kind === "Static" ? access.credential.accessKeyID : "operator";
-      return {
-        identityKey: key,
-        identity: `${region}/${id === "operator" ? id : `${id.slice(0, 4)}...${id.slice(-4)}`}`,
-        create: () => createAwsSource({ ...common, access, region }),
-      };
-    }
-    if (hashicorpVault === undefined) throw new SyncError("InvalidSpec", "the backend names no store");
-    const access = network.bind<VaultAuth>({
-      service: "Vault",
-      owner,
-      credential: vaultCredential(input),
-      endpoint: hashicorpVault.address,
-      allowed: [...input.endpoints],
-      ...(input.ca === undefined ? {} : { ca: input.ca }),
-    });
-    const inside = hashicorpVault.namespace === undefined ? {} : { namespace: hashicorpVault.namespace };
-    const key = sourceIdentityKey({ type: "hashicorp-vault", access, ...inside }, print);
-    const identity = `${access.destination.url.host}${inside.namespace === undefined ? "" : `/${inside.namespace}`}`;
-    const contentVersion = (bytes: Uint8Array) =>
-      `content-${identityKey(ring, [access.destination.url.host, bytes]).slice(0, 22)}`;
-    return {
-      identityKey: key,
-      identity,
-      create: () => createVaultSource({ ...common, ...inside, access, contentVersion }),
-    };
-  };
-}
-
-function awsCredential(input: SourceInput, provider: ReturnType<typeof operatorCredentials>): AwsCredential {
-  if (input.credential === "operator") return { kind: "Operator", provider };
-  const session = input.credential.data.get("session_token");
-  return {
-    kind: "Static",
-    accessKeyID: credentialText(input.credential, "access_key_id").bytes().toString("utf8"),
-    secretAccessKey: credentialText(input.credential, "secret_access_key"),
-    ...(session === undefined ? {} : { sessionToken: credentialText(input.credential, "session_token") }),
-  };
-}
-
-function vaultCredential(input: SourceInput): VaultAuth {
-  const auth = input.backend.spec.hashicorpVault?.auth;
-  if (input.credential === "operator" || auth === undefined)
-    throw new SyncError("InvalidSpec", "Vault needs a credential Secret");
-  if (auth.appRole !== undefined) {
-    return {
-      kind: "AppRole",
-      mount: auth.appRole.mount ?? "approle",
-      roleID: credentialText(input.credential, "role_id"),
-      secretID: credentialText(input.credential, "secret_id"),
-    };
-  }
-  return { kind: "Token", token: credentialText(input.credential, "token") };
-}
-
-/** `run`: caches on every replica, work on the leader, until the signal. @returns the exit code */
-export async function runOperator(config: Config, io: CommandIO): Promise<number> {
-  const operator = compose({ config, environment: io.environment });
-  const { log, reflectors } = operator;
-  const liveness = new Liveness(systemClock);
-  for (const { name, lastAttemptMs } of reflectors.lastAttempts()) liveness.watch(name, lastAttemptMs);
-  const listening: Listening[] = [];
-  const checks = { live: () => liveness.check().stale, ready: () => reflectors.unsynced() };
-  listening.push(await startHealthServer(checks, config.health.address, config.health.port));
-  listening.push(await startMetricsServer(operator.metrics.registry, config.metrics.address, config.metrics.port));
-  log.info("starting", { version: VERSION, address: `${config.health.address}:${config.health.port}` });
-  if (config.tenancyMode === "Open") log.warn("tenancyMode is Open: every namespace has every right", {});
-  reflectors.start();
-  let term: OperatorTerm | undefined;
-  const elector = new LeaderElector({
-    client: operator.client,
-    clock: systemClock,
-    namespace: config.operatorNamespace,
-    name: config.leaderElection.leaseName,
-    identity: `${instanceName(io.environment)}_${randomBytes(4).toString("hex")}`,
-    leaseDurationMs: config.leaderElection.leaseDurationMs,
-    renewDeadlineMs: config.leaderElection.renewDeadlineMs,
-    retryPeriodMs: config.leaderElection.retryPeriodMs,
-    onTransition: (transition) => log.info("leadership", { action: transition }),
-  });
-  operator.metrics.setSources(
-    termMetrics({ caches: operator.caches, clock: systemClock, leader: () => elector.isLeader, term: () => term }),
-  );
-  liveness.watch("lease", () => elector.lastAttemptMs);
-  const work = async (leadership: Leadership): Promise<void> => {
-    await reflectors.synced(leadership.signal);
-    term = operator.term({ assertHeld: () => leadership.assertHeld() });
-    await term.run(leadership.signal);
-    term = undefined;
-  };
-  try {
-    await elector.run(work, io.signal);
-  } finally {
-    await operator.close();
-    await Promise.all(listening.map((one) => one.close()));
-  }
-  log.info("stopped");
-  return 0;
-}
-
-/** `plan`: the caches hold what the cluster has, the manifests are laid over it, and nothing is written. */
-export async function planObjects(
-  config: Config,
-  objects: readonly object[],
-  io: CommandIO,
-): Promise<readonly ObjectPlan[]> {
-  const operator = compose({ config, environment: io.environment, log: silentLogger });
-  const { caches, reflectors } = operator;
-  try {
-    io.progress(`reading the cluster as ${config.cluster.name} ...`);
-    reflectors.start();
-    await reflectors.synced(AbortSignal.any([io.signal, AbortSignal.timeout(60_000)]));
-    // From here on the cluster's changes would overwrite the manifests.
-    await reflectors.stop();
-    const syncs = overlay(caches, objects as readonly KubeObject[]);
-    io.progress(`planning ${syncs.length} SecretSyncs ...`);
-    return await operator.planRun().plan(syncs, io.signal);
-  } finally {
-    await operator.close();
-  }
-}
-
-/** Lays manifests over the caches as if they had been applied. @returns the SecretSyncs among them */
-function overlay(caches: Caches, objects: readonly KubeObject[]): KubeObject[] {
-  const syncs: KubeObject[] = [];
-  for (const manifest of objects) {
-    const store = manifest.kind === "FederationBackend" ? caches.backends : caches.syncs;
-    const namespace = manifest.metadata.namespace ?? "default";
-    const old = store.get(`${namespace}/${manifest.metadata.name}`);
-    const made = { uid: "planned", generation: 1, creationTimestamp: new Date(systemClock.now()).toISOString() };
-    const metadata = { ...made, ...old?.metadata, ...manifest.metadata, namespace };
-    const status = (old as { status?: object } | undefined)?.status;
-    const merged: KubeObject = { ...manifest, ...(status === undefined ? {} : { status }), metadata };
-    store.upsert(merged);
-    if (manifest.kind === "SecretSync") syncs.push(merged);
-  }
-  return syncs;
 }

@@ -8,7 +8,7 @@ import { validateCommand } from "./cli/validate.ts";
 import { versionCommand } from "./cli/version.ts";
 import type { CommandIO } from "./cli/command.ts";
 import { refuseDangerousEnvironment } from "./config/index.ts";
-import { planObjects, runOperator, VERSION } from "./compose.ts";
+import { VERSION } from "./version.ts";
 
 const abort = new AbortController();
 for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => abort.abort());
@@ -33,7 +33,13 @@ if (verdict.problems.length > 0) {
   for (const { message } of verdict.problems) process.stderr.write(`${message}\n`);
   process.exitCode = 1;
 } else {
-  const commands = [runCommand(runOperator), validateCommand, planCommand(planObjects), versionCommand(VERSION)];
+  // The parts that talk to clusters and stores are loaded only by the commands that need them.
+  const commands = [
+    runCommand(async (config, own) => (await import("./process.ts")).runOperator(config, own)),
+    validateCommand,
+    planCommand(async (config, objects, own) => (await import("./process.ts")).planObjects(config, objects, own)),
+    versionCommand(VERSION),
+  ];
   process.exitCode = await runProgram(process.argv.slice(2), commands, io, {
     write: (text) => void process.stdout.write(text),
     error: (text) => void process.stderr.write(text),
