@@ -2,6 +2,7 @@
  * The composition root: everything is made and wired here, and nowhere else. It knows all folders; none knows it.
  */
 import { readFileSync } from "node:fs";
+import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { fieldManagers } from "./api/index.ts";
 import { Observations } from "./catalogue/index.ts";
@@ -72,21 +73,23 @@ export function compose(options: ComposeOptions): Operator {
   const metrics = createMetrics({ defaults: true, version: VERSION });
   const ring = createKeyRing(markKeys(config));
   const extraCA = config.caFile === undefined ? undefined : readCAFile(config.caFile);
+  const cluster = clusterConfig(config);
   const network = new Network({
     userAgent: `${product} (${config.cluster.name})`,
     allowLoopback: config.allowLoopback,
     endpointOverrides: config.endpointOverrides,
+    deniedAddresses: apiServerAddresses(cluster.server),
     ...(extraCA === undefined ? {} : { extraCA }),
     ...(config.proxy === undefined ? {} : { proxy: { url: proxyURL(config.proxy), exceptions: config.proxy.noProxy } }),
   });
   const transport = new KubeTransport({
-    config: clusterConfig(config),
+    config: cluster,
     clock: systemClock,
     userAgent: `${product} (${config.cluster.name})`,
     onRequest: ({ verb, resource, code, ms }) => metrics.kubeCall(verb, resource, String(code), ms),
   });
   const client = new KubeClient(transport, { fieldManager: fieldManagers.secrets });
-  const caches = createCaches(log);
+  const caches = createCaches(log, config.cluster.name);
   const reflectors = new CacheReflectors({
     client,
     clock: systemClock,
@@ -180,6 +183,12 @@ function clusterConfig(config: Config) {
     ...(context === undefined ? {} : { context }),
     ...(given ? {} : { inCluster: true }),
   });
+}
+
+/** The kube-apiserver is no store: credentials of backends are never sent to its address. */
+function apiServerAddresses(server: string): string[] {
+  const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
+  return isIP(host) === 0 || host.startsWith("127.") || host === "::1" ? [] : [host];
 }
 
 /** The name of this replica in events and in the Lease. */

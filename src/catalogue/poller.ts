@@ -61,6 +61,7 @@ export class StorePoller {
   readonly #failures = new Map<string, { error: SyncError; asOfMs: number }>();
   readonly #subtrees = new Map<string, { paths: readonly string[]; asOfMs: number }>();
   readonly #subtreeFailures = new Map<string, SyncError>();
+  readonly #unlisted = new Map<string, Set<string>>();
   readonly #requested = new Map<string, boolean>();
   readonly #requestedSubtrees = new Set<string>();
   readonly #abort = new AbortController();
@@ -107,6 +108,14 @@ export class StorePoller {
   }
   subtree(prefix: string): { paths: readonly string[]; asOfMs: number } | undefined {
     return this.#subtrees.get(prefix);
+  }
+  /** Paths that an earlier walk of this process listed below a subtree and the last one did not. */
+  unlisted(prefix: string): Iterable<string> {
+    return this.#unlisted.get(prefix) ?? [];
+  }
+  /** Nothing is left of a path that went from a subtree: it need not be asked for any more. */
+  settled(prefix: string, path: string): void {
+    this.#unlisted.get(prefix)?.delete(path);
   }
   subtreeFailure(prefix: string): SyncError | undefined {
     return this.#subtreeFailures.get(prefix);
@@ -235,6 +244,7 @@ export class StorePoller {
         this.#subtreeFailures.set(prefix, paths);
       } else {
         this.#subtreeFailures.delete(prefix);
+        this.#noteUnlisted(prefix, paths);
         this.#subtrees.set(prefix, { paths, asOfMs: now });
       }
     }
@@ -247,6 +257,14 @@ export class StorePoller {
     }
     this.#recovered(now);
     return changed;
+  }
+
+  #noteUnlisted(prefix: string, paths: readonly string[]): void {
+    const now = new Set(paths);
+    const gone = this.#unlisted.get(prefix) ?? new Set<string>();
+    for (const path of this.#subtrees.get(prefix)?.paths ?? []) if (!now.has(path)) gone.add(path);
+    for (const path of gone) if (now.has(path)) gone.delete(path);
+    this.#unlisted.set(prefix, gone);
   }
 
   /** Belief in "gone": positive not-found twice, at least one interval apart; anything else starts anew. */
@@ -272,6 +290,9 @@ export class StorePoller {
     for (const path of this.#failures.keys()) if (!wanted(path)) this.#failures.delete(path);
     for (const path of this.#firstGone.keys()) if (!wanted(path)) this.#firstGone.delete(path);
     for (const prefix of this.#subtrees.keys()) if (!demand.subtrees.has(prefix)) this.#subtrees.delete(prefix);
+    for (const prefix of this.#unlisted.keys()) if (!demand.subtrees.has(prefix)) this.#unlisted.delete(prefix);
+    for (const prefix of this.#subtreeFailures.keys())
+      if (!demand.subtrees.has(prefix)) this.#subtreeFailures.delete(prefix);
   }
 
   /** After a poll of single paths a tick that comes in time stays; there may be none yet, or a shorter interval now. */
@@ -323,9 +344,10 @@ export class StorePoller {
   }
 }
 
-/** Errors that say something of the store or the login, not of one secret. */
+/** Errors that say something of the store or the login. One that is unavailable with a code concerns that secret alone. */
 export function isStoreWide(error: SyncError): boolean {
-  return ["SourceUnavailable", "SourceSealed", "LoginFailed", "RateLimited"].includes(error.reason);
+  if (error.reason === "SourceUnavailable") return error.code === undefined;
+  return ["SourceSealed", "LoginFailed", "RateLimited"].includes(error.reason);
 }
 
 function sameFact(a: SourceFact | undefined, b: SourceFact): boolean {

@@ -7,6 +7,7 @@ import {
   secretSyncKind,
   VERSION,
 } from "../api/index.ts";
+import { parseOwner } from "../decide/index.ts";
 import type { Logger } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
 import {
@@ -44,6 +45,8 @@ export const indexes = {
   /** SecretSyncs by ScaiVault path, subtrees by their prefix with a trailing slash. */
   scaivaultTarget: "scaivaultTarget",
   namespace: "namespace",
+  /** Managed Secrets by `namespace/name` of the SecretSync that their mark names. */
+  owner: "owner",
 } as const;
 
 /** What the operator watches. Secrets are watched by label and as metadata only: their data is never cached. */
@@ -56,7 +59,8 @@ export interface Caches {
   readonly credentials: Store<PartialObjectMetadata>;
 }
 
-export function createCaches(log: Logger): Caches {
+/** @param cluster name of this cluster: marks of other clusters name nobody here */
+export function createCaches(log: Logger, cluster: string): Caches {
   const onHandlerError = () => log.error("cache handler failed", { reason: "Unexpected" });
   return {
     backends: new Store<KubeObject>({
@@ -82,9 +86,32 @@ export function createCaches(log: Logger): Caches {
         [indexes.namespace]: (object) => [object.metadata.namespace ?? ""],
       },
     }),
-    managed: new Store<PartialObjectMetadata>({ onHandlerError }),
+    managed: new Store<PartialObjectMetadata>({
+      onHandlerError,
+      indexers: {
+        [indexes.owner]: (secret) => {
+          const owner = ownerKeyOf(cluster, secret);
+          return owner === undefined ? [] : [owner];
+        },
+      },
+    }),
     credentials: new Store<PartialObjectMetadata>({ onHandlerError }),
   };
+}
+
+/** One field of the mark on a Secret as it is written there, proven or not. */
+export function markFieldOf(secret: PartialObjectMetadata, field: "owner" | "source"): string | undefined {
+  const text = secret.metadata.annotations?.[secretMetadata.markAnnotation];
+  const line = text?.split("\n").find((one) => one.startsWith(`${field}: `));
+  return line?.slice(`${field}: `.length);
+}
+
+/** `namespace/name` of the SecretSync that a Secret's mark names; its readable part only, which is enough to find it. */
+export function ownerKeyOf(cluster: string, secret: PartialObjectMetadata): string | undefined {
+  const text = markFieldOf(secret, "owner");
+  const owner = text === undefined ? undefined : parseOwner(text);
+  if (owner?.kind !== "SecretSync" || owner.cluster !== cluster) return undefined;
+  return owner.namespace === secret.metadata.namespace ? `${owner.namespace}/${owner.name}` : undefined;
 }
 
 function secretTargetsOf(object: KubeObject): string[] {

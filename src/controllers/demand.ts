@@ -1,6 +1,7 @@
 import type { Demand } from "../catalogue/index.ts";
 import { SyncError } from "../errors/index.ts";
 import { indexes } from "./caches.ts";
+import { lingeringOf } from "./members.ts";
 import { resolveSubject, type Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -25,6 +26,9 @@ export function demandOf(world: World, backends: ReadonlySet<string>): Demand {
     const into = subject.location.kind === "path" ? paths : subtrees;
     const { syncIntervalMs } = subject.effective;
     into.set(subject.location.path, Math.min(into.get(subject.location.path) ?? Infinity, syncIntervalMs));
+    // What was copied from the subtree and is not listed any more is asked for by name: only that can say that it is gone.
+    for (const path of lingeringOf(world, subject))
+      paths.set(path, Math.min(paths.get(path) ?? Infinity, syncIntervalMs));
   }
   return { paths, subtrees };
 }

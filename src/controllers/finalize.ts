@@ -2,13 +2,19 @@ import { FINALIZER, fieldManagers, GROUP, VERSION } from "../api/index.ts";
 import { planCleanup } from "../decide/index.ts";
 import type { Action } from "../decide/types.ts";
 import { toSyncError } from "../errors/index.ts";
-import { addFinalizer, type KubeObject, type PartialObjectMetadata, removeFinalizer, resources } from "../runtime/index.ts";
+import {
+  addFinalizer,
+  type KubeObject,
+  type PartialObjectMetadata,
+  removeFinalizer,
+  resources,
+} from "../runtime/index.ts";
 import { errorFields } from "../telemetry/index.ts";
-import { ownResources } from "./caches.ts";
+import { indexes, ownResources } from "./caches.ts";
 import { bindSecretByName, gatherTargets, type Memory } from "./gather.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
-import { ownerKeyOfSecret } from "./orphans.ts";
 import { type Pair, pairsOf, type Subject } from "./subject.ts";
+import { membersOf } from "./members.ts";
 import type { Requeue } from "./sync-controller.ts";
 import type { World } from "./world.ts";
 
@@ -73,8 +79,7 @@ async function cleanupTargets(
   memory: Memory,
   signal: AbortSignal,
 ): Promise<{ pair: Pair; targets: EvaluatedTarget[] }[]> {
-  const below = subject.location?.kind === "subtree" ? (subject.store?.poller.subtree(subject.location.path)?.paths ?? []) : [];
-  const { pairs } = pairsOf(subject, below);
+  const { pairs } = pairsOf(subject, membersOf(world, subject) ?? []);
   const found: { pair: Pair; targets: EvaluatedTarget[] }[] = [];
   const options = { ...memory, notBeforeMs: world.clock.now() - 1000, lane: "user" as const };
   for (const pair of pairs) found.push({ pair, targets: await gatherTargets(world, subject, pair, options, signal) });
@@ -89,7 +94,7 @@ async function cleanupTargets(
 
 /** Secrets with a mark of this object. */
 export function ownSecrets(world: World, key: string): PartialObjectMetadata[] {
-  return world.caches.managed.list().filter((secret) => ownerKeyOfSecret(world, secret) === key);
+  return world.caches.managed.byIndex(indexes.owner, key);
 }
 
 async function cleanUp(world: World, subject: Subject, memory: Memory, signal: AbortSignal): Promise<boolean> {
@@ -147,11 +152,24 @@ async function carryOut(
     else await target.release(observation, signal);
     if (target.kind === "ScaiVault") world.scaivault?.observations.set({ path: target.ref }, undefined);
     world.metrics.write(action.target, action.kind);
-    world.log.info("target written", { kind: "SecretSync", namespace, name, action: action.kind, target: action.ref, reason: action.why });
+    world.log.info("target written", {
+      kind: "SecretSync",
+      namespace,
+      name,
+      action: action.kind,
+      target: action.ref,
+      reason: action.why,
+    });
     return true;
   } catch (error) {
     const failed = toSyncError(error, `${action.kind} ${action.ref}`);
-    world.log.warn("clean-up failed", { kind: "SecretSync", namespace, name, target: action.ref, ...errorFields(failed) });
+    world.log.warn("clean-up failed", {
+      kind: "SecretSync",
+      namespace,
+      name,
+      target: action.ref,
+      ...errorFields(failed),
+    });
     // What is refused for good must not keep the object for ever.
     return failed.kind === "terminal" || failed.kind === "waiting";
   }

@@ -317,7 +317,9 @@ export function bindScaiVaultByPath(
     render: renderScaiVault,
   };
   const notBeforeMs = world.clock.now() - 1000;
-  const target = bindTarget(scaivault.target, at, (ref, aborted) => scaivault.observations.get(ref, notBeforeMs, aborted));
+  const target = bindTarget(scaivault.target, at, (ref, aborted) =>
+    scaivault.observations.get(ref, notBeforeMs, aborted),
+  );
   return evaluated(world, subject, target, memory, signal);
 }
 

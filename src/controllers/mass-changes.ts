@@ -16,14 +16,18 @@ export function holdMassChanges(world: World, store: StoreHandle, changed: Reado
     const entry = byNamespace.get(namespace) ?? { total: 0, changes: [], deletions: [] };
     byNamespace.set(namespace, entry);
     entry.total += 1;
-    const what = subject.location?.kind === "path" && changed.has(subject.location.path) ? movement(subject, store) : undefined;
+    const what =
+      subject.location?.kind === "path" && changed.has(subject.location.path) ? movement(subject, store) : undefined;
     if (what === "change") entry.changes.push(`${subject.key} ${subject.location?.path ?? ""}`);
     if (what === "deletion") entry.deletions.push(`${subject.key} ${subject.location?.path ?? ""}`);
   }
   const nowMs = world.clock.now();
   for (const [namespace, { total, changes, deletions }] of byNamespace) {
     const key = { store: store.identityKey, namespace };
-    for (const [kind, items] of [["change", changes], ["deletion", deletions]] as const) {
+    for (const [kind, items] of [
+      ["change", changes],
+      ["deletion", deletions],
+    ] as const) {
       for (const item of items) world.brakes.hold(key, kind, item);
       const [first] = items;
       // Fewer than the brake minds: nothing is held.
@@ -39,7 +43,8 @@ function movement(subject: Subject, store: StoreHandle): "change" | "deletion" |
   const copied = sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
   const known = store.poller.fact(location?.path ?? "");
   if (copied === undefined || known === undefined) return undefined;
-  if (known.fact.state === "Gone") return known.believedGone && effective.deletionPolicy === "Delete" ? "deletion" : undefined;
+  if (known.fact.state === "Gone")
+    return known.believedGone && effective.deletionPolicy === "Delete" ? "deletion" : undefined;
   const { stage } = sync.spec.source;
   const resolved = resolveVersion(known.fact, { path: known.fact.path, ...(stage === undefined ? {} : { stage }) });
   if (!resolved.found || sync.spec.source.version !== undefined) return undefined;

@@ -10,9 +10,9 @@ import {
 } from "../runtime/index.ts";
 import { BackendController } from "./backend-controller.ts";
 import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend-registry.ts";
-import { indexes } from "./caches.ts";
+import { indexes, ownerKeyOf } from "./caches.ts";
 import { demandOf, knownVersions } from "./demand.ts";
-import { ownerKeyOfSecret, releaseOrphan, releaseOrphansOf } from "./orphans.ts";
+import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
 import { refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
 import { StatusWriter } from "./status-writer.ts";
@@ -174,7 +174,7 @@ export class OperatorTerm {
   }
 
   #secretChanged(object: PartialObjectMetadata): void {
-    const key = ownerKeyOfSecret(this.#world, object);
+    const key = ownerKeyOf(this.#world.cluster, object);
     const owner = key === undefined ? undefined : this.#world.caches.syncs.get(key);
     if (owner !== undefined) this.#enqueueSync(owner, "drift");
     else if (key !== undefined) void releaseOrphan(this.#world, object, this.#abort.signal);

@@ -1,5 +1,6 @@
 import { activeSubjects } from "./demand.ts";
 import type { StoreHandle } from "./backend-registry.ts";
+import { membersOf } from "./members.ts";
 import { pairsOf } from "./subject.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
 
@@ -11,8 +12,7 @@ export async function refreshScaiVault(world: World, store: StoreHandle, signal:
   for (const subject of activeSubjects(world, store.backends)) {
     const spec = subject.sync.spec.targets.scaivault;
     if (spec === undefined || subject.location === undefined) continue;
-    const below = subject.location.kind === "path" ? [] : (store.poller.subtree(subject.location.path)?.paths ?? []);
-    for (const pair of pairsOf(subject, below).pairs) {
+    for (const pair of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
       if (pair.scaivaultPath === undefined) continue;
       if (!world.rights.scaivault(subject.sync.metadata.namespace, pair.scaivaultPath, "write").ok) continue;
       const fact = store.poller.fact(pair.ref.path)?.fact;

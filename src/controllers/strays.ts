@@ -1,5 +1,6 @@
 import { applyCleanup, ownSecrets } from "./finalize.ts";
 import { bindScaiVaultByPath, bindSecretByName, type Memory } from "./gather.ts";
+import { membersOf } from "./members.ts";
 import { pairsOf, type Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -9,9 +10,9 @@ import type { World } from "./world.ts";
  */
 export async function removeStrays(world: World, subject: Subject, memory: Memory, signal: AbortSignal): Promise<void> {
   if (world.dryRun || subject.effective.cleanupPolicy === "Retain" || subject.effective.apply === "Never") return;
-  const { location, store } = subject;
+  const { location } = subject;
   const subtree = location?.kind === "subtree";
-  const below = subtree ? store?.poller.subtree(location.path)?.paths : [];
+  const below = membersOf(world, subject);
   if (subject.refusal !== undefined || location === undefined || below === undefined) return;
   const { pairs, problems } = pairsOf(subject, below);
   // Names that cannot be made now may have been made before: they are not strays.

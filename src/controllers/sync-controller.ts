@@ -13,6 +13,7 @@ import { removeStrays } from "./strays.ts";
 import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
 import { situationOf } from "./report.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
+import { membersOf } from "./members.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { type Pair, pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
 import type { Lane, World } from "./world.ts";
@@ -163,7 +164,20 @@ export class SyncController {
         ...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, lane, notBeforeMs, signal)))),
       );
     }
-    return this.#settle(subject, results, problems, signal);
+    return this.#settle(subject, this.#withoutTraces(subject, results), problems, signal);
+  }
+
+  /** A secret that went from a subtree and has no copies any more is not spoken of any longer. */
+  #withoutTraces(subject: Subject, results: readonly PairResult[]): readonly PairResult[] {
+    const { store, location } = subject;
+    if (location?.kind !== "subtree" || store === undefined) return results;
+    return results.filter(({ context }) => {
+      const gone = context.source.state === "Gone" && context.source.believed;
+      const traces = context.targets.some(({ observation }) => observation.presence !== "Absent");
+      if (!gone || traces) return true;
+      store.poller.settled(location.path, context.path);
+      return false;
+    });
   }
 
   /** Paths below the subtree as of the last walk; undefined while there was none. */
@@ -172,7 +186,8 @@ export class SyncController {
     if (store === undefined || location === undefined) return undefined;
     const failure = store.poller.subtreeFailure(location.path);
     const known = store.poller.subtree(location.path);
-    if (known !== undefined) return known.paths;
+    if (known !== undefined && failure === undefined) return membersOf(this.#world, subject);
+    // The old list says nothing of today: copies stay, and the object says why it cannot be sure.
     if (failure !== undefined) return failure;
     if (store.poller.state.state === "Failing") return store.poller.state.error;
     store.poller.request([], { fresh: false, subtrees: [location.path] });

@@ -24,6 +24,7 @@ export {
   shapeDigest,
   sourceIDOf,
   type SourceLocation,
+  sourcePathOf,
   vaultSourceIDOf,
   writeMark,
 } from "./mark.ts";

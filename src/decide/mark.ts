@@ -173,6 +173,20 @@ export function sourceIDOf(ring: KeyRing, store: SourceLocation, path: string): 
   return fitField(ring, `${store.namespace}/${store.name}@${digest}:${path}`);
 }
 
+/** The path in a mark's source; undefined when the text was cut. Compare with {@link sourceIDOf} before it counts. */
+export function sourcePathOf(sourceID: string): string | undefined {
+  const colon = sourceID.indexOf(":");
+  if (colon < 0 || CUT.test(sourceID)) return undefined;
+  const bytes: number[] = [];
+  const path = sourceID.slice(colon + 1);
+  for (let at = 0; at < path.length; at += 1) {
+    const escaped = path[at] === "=";
+    bytes.push(escaped ? Number.parseInt(path.slice(at + 1, at + 3), 16) : path.charCodeAt(at));
+    if (escaped) at += 2;
+  }
+  return Buffer.from(bytes).toString("utf8");
+}
+
 /** `scaivault:path` for the mark of a Secret that is fed from ScaiVault. */
 export function vaultSourceIDOf(ring: KeyRing, path: string): string {
   return fitField(ring, `scaivault:${path}`);
