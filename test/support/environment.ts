@@ -50,9 +50,9 @@ function present<T>(part: T | undefined, name: string): T {
   return part;
 }
 
-/** The shared environment. Only in the project `integration`. */
-export function testEnvironment(): TestEnvironment {
-  const facts = inject("environment");
+/** The shared environment, or one of a test's own. Only in the project `integration`. */
+export function testEnvironment(own?: EnvironmentFacts): TestEnvironment {
+  const facts = own ?? inject("environment");
   const asm = present(facts.asm, "asm");
   const scaivault = present(facts.scaivault, "scaivault");
   const authority = loadAuthority({

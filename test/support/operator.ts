@@ -51,6 +51,8 @@ export interface HarnessOptions<N extends string> {
   readonly scaivault?: Omit<ServerOptions, "clock">;
   /** Another URL that leads to the API server, such as a relay's. */
   readonly apiServer?: string;
+  /** Other parts than the shared ones, such as a Vault or a control plane of the test's own. */
+  readonly env?: TestEnvironment;
 }
 
 /** What the outside saw since `mark`. */
@@ -126,7 +128,7 @@ export class Harness<N extends string = string> {
   /** Makes namespaces and stores and writes the configuration; `start` runs the operator. */
   static async prepare<N extends string>(options: HarnessOptions<N>): Promise<Harness<N>> {
     watchRequests();
-    const env = testEnvironment();
+    const env = options.env ?? testEnvironment();
     await prepareAccount(env);
     const id = randomBytes(3).toString("hex");
     const ns = Object.fromEntries(options.namespaces.map((name) => [name, `${name}-${id}`])) as Record<N, string>;
@@ -278,7 +280,24 @@ export class Harness<N extends string = string> {
       }
       await systemClock.sleep(left > 0 ? 5 : 30);
     }
-    throw new Error(`timed out: ${what}; last: ${String(last)}\n${this.lines.slice(-12).join("")}`);
+    throw new Error(
+      `timed out: ${what}; last: ${String(last)}\n${await this.#trouble()}\n${this.lines.slice(-12).join("")}`,
+    );
+  }
+
+  /** What is not Ready, for the message of a failed test. */
+  async #trouble(): Promise<string> {
+    const lines: string[] = [];
+    for (const namespace of Object.values<string>(this.ns)) {
+      for (const kind of ["FederationBackend", "SecretSync"] as const) {
+        for (const thing of await this.cluster.list<SyncThing>(kind, namespace).catch(() => [])) {
+          const ready = condition(thing, "Ready");
+          if (ready?.status !== "True")
+            lines.push(`${kind} ${thing.metadata.name}: ${verdict(thing)} ${ready?.message ?? ""}`);
+        }
+      }
+    }
+    return lines.join("\n");
   }
 
   /** Waits for `Ready` (or another condition) of the current generation: `True InSync`. @returns the object */
