@@ -85,6 +85,20 @@ describe("ticks", () => {
     await all.poller.stop();
   });
 
+  it("never lets a path become older than its interval, wherever its first poll was", async () => {
+    for (const ahead of [1_000, 20_000, 100_000, 140_000, 160_000, 299_000]) {
+      const all = setup();
+      all.source.put("a", "1");
+      await all.clock.advance(nextTick("store", INTERVAL, all.clock.now()) - all.clock.now() + INTERVAL - ahead);
+      all.poller.request(["a"], { fresh: false });
+      await all.clock.advance(100);
+      const looked = all.poller.fact("a")?.asOfMs ?? 0;
+      await all.clock.advance(INTERVAL + 5_000);
+      expect(all.poller.fact("a")?.asOfMs ?? 0, `${ahead} ms before the tick`).toBeGreaterThan(looked);
+      await all.poller.stop();
+    }
+  });
+
   it("follows the demand: a new path is asked for, one that nobody wants is forgotten", async () => {
     const all = setup();
     all.source.put("a", "1");

@@ -48,6 +48,8 @@ export interface StorePollerOptions {
 
 const COALESCE_MS = 50;
 const STALE_INTERVALS = 3;
+/** How much later than its interval a path may be looked at. */
+const LATE_MS = 5_000;
 const MAX_PAUSE_MS = 900_000;
 
 /**
@@ -212,14 +214,14 @@ export class StorePoller {
     }
   }
 
-  /** Paths whose own interval is over; a path that a request has just looked at is not asked again. */
+  /** Paths that would be older than their own interval allows if they waited for the tick after this one. */
   #due(demand: Demand, all: boolean): string[] {
     const now = this.#options.clock.now();
     const shortest = this.#intervalMs(demand) ?? 0;
     return [...demand.paths]
       .filter(([path, intervalMs]) => {
         const asOf = Math.max(this.#facts.get(path)?.asOfMs ?? 0, this.#failures.get(path)?.asOfMs ?? 0);
-        return all || now - asOf >= intervalMs - shortest / 2;
+        return all || now + shortest - asOf > intervalMs + LATE_MS;
       })
       .map(([path]) => path);
   }
