@@ -1,9 +1,17 @@
-import { fingerprintMatches, type KeyRing, planPair, sameContent } from "../decide/index.ts";
+import {
+  compareKeys,
+  fingerprintMatches,
+  type KeyComparison,
+  type KeyRing,
+  planPair,
+  sameContent,
+} from "../decide/index.ts";
 import type { Brakes, ContentFacts, Incumbent, PairPlan, Policies, SourceState, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Authority, SecretPayload } from "../model/index.ts";
 import type { RenderedContent, SourceRead, TargetObservation } from "../ports/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
+import type { ComparisonMemo } from "./comparison-memo.ts";
 
 /** One target as it goes into an evaluation: the target itself and what metadata and rights say of it. */
 export interface EvaluatedTarget {
@@ -34,6 +42,8 @@ export interface PairContext {
   readonly ring: KeyRing;
   /** Reads the wanted version of the source. */
   readSource(signal: AbortSignal): Promise<SourceRead>;
+  /** With apply Never: what earlier comparisons said. */
+  readonly memo: ComparisonMemo;
   /** Whether a plan with these actions carries a valid approval. */
   approved(plan: PairPlan): boolean;
 }
@@ -50,6 +60,8 @@ export interface PairResult {
   readonly context: PairContext;
   readonly plan: PairPlan;
   readonly values: PairValues;
+  /** With apply Never: how the keys of each target compare. */
+  readonly keys: ReadonlyMap<BoundTarget, KeyComparison>;
   /** Reading the source's value failed. */
   readonly sourceError?: SyncError;
 }
@@ -88,7 +100,8 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
       if (round < MAX_ROUNDS) continue;
     }
     if (plan.needs.length === 0 || round >= MAX_ROUNDS) {
-      return { context, plan, values, ...(sourceError === undefined ? {} : { sourceError }) };
+      const keys = comparisons(context, values);
+      return { context, plan, values, keys, ...(sourceError === undefined ? {} : { sourceError }) };
     }
     for (const need of plan.needs) {
       try {
@@ -101,6 +114,27 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
       }
     }
   }
+}
+
+/** People who only observe want to know which keys differ. Values are compared here and dropped afterwards. */
+function comparisons(
+  { policies, targets, source, memo }: PairContext,
+  values: PairValues,
+): Map<BoundTarget, KeyComparison> {
+  const found = new Map<BoundTarget, KeyComparison>();
+  if (policies.apply !== "Never" || source.state !== "Present") return found;
+  for (const { target, observation } of targets) {
+    const known = memo.get(target, source.version, observation.fence);
+    if (known !== undefined) found.set(target, known.keys);
+    const wanted = values.rendered.get(target);
+    const held = values.held.get(target);
+    if (wanted === undefined || (held === undefined && observation.presence !== "Absent")) continue;
+    const keys = compareKeys(wanted, held);
+    found.set(target, keys);
+    const equal = held !== undefined && sameContent(wanted, held);
+    if (held !== undefined) memo.set(target, source.version, observation.fence, { equal, keys });
+  }
+  return found;
 }
 
 /** The content that the target should have, given the authority in force. */
@@ -169,9 +203,22 @@ function targetInput(
     ...(evaluated.knownBefore === undefined ? {} : { knownBefore: evaluated.knownBefore }),
     ...(evaluated.goneBelieved === undefined ? {} : { goneBelieved: evaluated.goneBelieved }),
     ...(evaluated.markMoved === undefined ? {} : { markMoved: evaluated.markMoved }),
-    content: contentFacts(context.ring, target, observation, values),
+    content: {
+      ...remembered(context, target, observation),
+      ...contentFacts(context.ring, target, observation, values),
+    },
     ...(failure === undefined ? {} : { unrenderable: { reason: failure.reason, message: failure.message } }),
   };
+}
+
+function remembered(
+  { policies, source, memo }: PairContext,
+  target: BoundTarget,
+  { fence }: TargetObservation,
+): ContentFacts {
+  if (policies.apply !== "Never" || source.state !== "Present") return {};
+  const known = memo.get(target, source.version, fence);
+  return known === undefined ? {} : { sourceEqualsTarget: known.equal };
 }
 
 function contentFacts(

@@ -43,10 +43,12 @@ function targetReport(result: PairResult, executed: ExecutedPair | undefined, ou
   const observation = executed?.now.get(outcome.kind) ?? evaluated?.observation;
   const mark = observation?.mark.state === "Valid" ? observation.mark.mark : undefined;
   const targetVersion = outcome.kind === "ScaiVault" ? observation?.version : undefined;
+  const keys = evaluated === undefined ? undefined : result.keys.get(evaluated.target);
   return {
     ...outcome,
     ...(mark === undefined ? {} : { sourceVersion: shownVersion(mark.version) }),
     ...(targetVersion === undefined || targetVersion === "" ? {} : { targetVersion }),
+    ...(keys === undefined ? {} : { keys }),
   };
 }
 

@@ -6,6 +6,7 @@ import { reasons, SyncError, toSyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { errorFields } from "../telemetry/index.ts";
 import { approvalOf } from "./approvals.ts";
+import { ComparisonMemo } from "./comparison-memo.ts";
 import { evaluatePair, type EvaluatedTarget, type PairResult } from "./evaluate.ts";
 import { executePair, type ExecutedPair } from "./execute.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
@@ -45,6 +46,7 @@ export class SyncController {
   readonly #status: StatusWriter;
   readonly #reverts: Reverts;
   readonly #marks = new OwnMarks();
+  readonly #memo = new ComparisonMemo();
   readonly #failures = new Map<string, number>();
   readonly #handledRequests = new Map<string, { value: string; atMs: number }>();
 
@@ -173,7 +175,9 @@ export class SyncController {
     if (location?.kind !== "subtree" || store === undefined) return results;
     return results.filter(({ context }) => {
       const gone = context.source.state === "Gone" && context.source.believed;
-      const traces = context.targets.some(({ observation }) => observation.presence !== "Absent");
+      const traces = context.targets.some(
+        ({ observation: { presence } }) => presence === "Present" || presence === "Unknown",
+      );
       if (!gone || traces) return true;
       store.poller.settled(location.path, context.path);
       return false;
@@ -224,6 +228,7 @@ export class SyncController {
         targets,
         brakes: this.#brakes(subject, pair, source, targets),
         ring: world.ring,
+        memo: this.#memo,
         readSource: async (aborted) => {
           if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
           world.metrics.valueRead(store.identity);

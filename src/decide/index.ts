@@ -51,3 +51,4 @@ export {
   type SyncSituation,
   type TargetReport,
 } from "./sync-status.ts";
+export { compareKeys, type KeyComparison } from "./compare-keys.ts";
