@@ -203,9 +203,8 @@ function scaivaultSide(
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
   const { network, clock, metrics, log, seal } = parts;
-  const url = network.endpoint(scaivault.url);
+  const { url, path: basePath } = place(network, scaivault.url);
   const http = network.open({ url });
-  const basePath = url.pathname.replace(/\/$/, "");
   const client = new ScaiVaultClient({
     http,
     basePath,
@@ -230,6 +229,12 @@ function scaivaultSide(
   return { target, observations, id: `${url.host}${basePath}/${scaivault.tenantID ?? ""}` };
 }
 
+/** A URL of the configuration as the address that is connected to, checked, and the path there (without a slash at its end). */
+function place(network: Network, text: string): { readonly url: URL; readonly path: string } {
+  const { origin, pathname } = new URL(text);
+  return { url: network.endpoint(origin), path: pathname.replace(/\/$/, "") };
+}
+
 function tokensOf(
   auth: NonNullable<Config["scaivault"]>["auth"],
   parts: { network: Network; http: ReturnType<Network["open"]>; basePath: string },
@@ -240,11 +245,11 @@ function tokensOf(
     case "TokenFile":
       return tokenFile(auth.tokenFile, systemClock);
     case "ClientCredentials": {
-      const url = network.endpoint(auth.tokenURL);
+      const { url, path } = place(network, auth.tokenURL);
       return clientCredentials({
         ...common,
         http: network.open({ url }, 2),
-        tokenPath: url.pathname,
+        tokenPath: path,
         clientID: readFileSync(auth.clientIDFile, "utf8").trim(),
         clientSecret: secretFile(auth.clientSecretFile, systemClock),
         clientAuth: "Form",
@@ -252,11 +257,11 @@ function tokensOf(
       });
     }
     case "TokenExchange": {
-      const url = auth.url === undefined ? undefined : network.endpoint(auth.url);
+      const own = auth.url === undefined ? undefined : place(network, auth.url);
       return tokenExchange({
         ...common,
-        http: url === undefined ? http : network.open({ url }, 2),
-        basePath: url === undefined ? basePath : url.pathname.replace(/\/v1\/auth\/exchange\/?$/, ""),
+        http: own === undefined ? http : network.open({ url: own.url }, 2),
+        basePath: own === undefined ? basePath : own.path.replace(/\/v1\/auth\/exchange$/, ""),
         subjectToken: secretFile(auth.subjectTokenFile, systemClock),
         ...(auth.audience === undefined ? {} : { audience: auth.audience }),
         ...(auth.scope === undefined ? {} : { scope: auth.scope }),

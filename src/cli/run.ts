@@ -1,3 +1,4 @@
+import { SyncError } from "../errors/index.ts";
 import { CONFIG_FILE_VARIABLE, type Config, configProblemLine, readConfig } from "../config/index.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 
@@ -35,7 +36,13 @@ export function runCommand(start: (config: Config, io: CommandIO) => Promise<num
     async handler(args, io) {
       const config = configOf(args, io);
       if (!isConfig(config)) return config;
-      return { exitCode: await start(config, io), data: undefined, text: "" };
+      try {
+        return { exitCode: await start(config, io), data: undefined, text: "" };
+      } catch (error) {
+        // What the configuration's files lack; anything else is a defect and keeps its stack.
+        if (!(error instanceof SyncError)) throw error;
+        return { exitCode: 1, data: { reason: error.reason, message: error.message }, text: error.message };
+      }
     },
   };
 }
