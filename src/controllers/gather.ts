@@ -31,12 +31,13 @@ export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undef
   if (poller === undefined) return undefined;
   const failure = poller.failure(pair.ref.path);
   if (failure !== undefined) return { state: "Unknown", reason: failure.reason, message: failure.message };
-  const known = poller.fact(pair.ref.path);
-  if (known === undefined) {
-    if (poller.state.state !== "Failing") return undefined;
+  // While the store fails nothing is known of it, whatever was known before: copies stay, and are stale in time.
+  if (poller.state.state === "Failing") {
     const { error } = poller.state;
     return { state: "Unknown", reason: error.reason, message: error.message };
   }
+  const known = poller.fact(pair.ref.path);
+  if (known === undefined) return undefined;
   if (known.fact.state === "Gone") return { state: "Gone", how: known.fact.how, believed: known.believedGone };
   const resolved = resolveVersion(known.fact, pair.ref);
   if (!resolved.found) {

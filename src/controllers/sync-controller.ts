@@ -17,6 +17,7 @@ import { OwnMarks, Reverts } from "./reverts.ts";
 import { membersOf } from "./members.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { type Pair, pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
+import { viewSync } from "./views.ts";
 import type { Lane, World } from "./world.ts";
 
 /** What a reconcile of one object came to; `plan` prints it, `run` makes a status of it. */
@@ -39,6 +40,7 @@ export interface Requeue {
 
 const PAIRS_AT_ONCE = 16;
 const MAX_BACKOFF_MS = 300_000;
+const REQUEST_EVERY_MS = 30_000;
 
 /** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
 export class SyncController {
@@ -48,7 +50,7 @@ export class SyncController {
   readonly #marks = new OwnMarks();
   readonly #memo = new ComparisonMemo();
   readonly #failures = new Map<string, number>();
-  readonly #handledRequests = new Map<string, { value: string; atMs: number }>();
+  readonly #requests = new Map<string, { value: string; atMs: number }>();
 
   constructor(world: World, status: StatusWriter) {
     this.#world = world;
@@ -60,7 +62,7 @@ export class SyncController {
     const object = this.#world.caches.syncs.get(key);
     if (object === undefined) {
       this.#failures.delete(key);
-      this.#handledRequests.delete(key);
+      this.#requests.delete(key);
       this.#status.forget("SecretSync", key);
       return {};
     }
@@ -74,7 +76,7 @@ export class SyncController {
     }
     await ensureFinalizer(this.#world, subject, object, signal);
     await removeStrays(this.#world, subject, this.#memory, signal);
-    this.#syncRequest(subject);
+    const requestWaitMs = this.#syncRequest(subject);
     if (subject.effective.suspend) {
       await this.#report(object, subject, { kind: "Suspended" });
       return {};
@@ -90,7 +92,9 @@ export class SyncController {
       return {};
     }
     await this.#report(object, subject, situationOf(outcome), outcome);
-    return this.#next(key, outcome);
+    const next = this.#next(key, outcome);
+    if (requestWaitMs === undefined || (next.requeueAfterMs ?? Infinity) <= requestWaitMs) return next;
+    return { requeueAfterMs: requestWaitMs, lane: "user" };
   }
 
   get #memory(): Memory {
@@ -123,13 +127,15 @@ export class SyncController {
       effective: { ...effective, authority: held ?? effective.authority },
       lastGoodMs: this.#lastGoodMs(subject),
       wrote: outcome?.wrote ?? false,
-      handledSyncRequest: subject === undefined ? undefined : this.#handledRequests.get(subject.key)?.value,
+      handledSyncRequest: this.#handledRequest(subject),
     });
   }
 
   /** When source and ScaiVault last answered: the earlier of the two counts. */
   #lastGoodMs(subject: Subject | undefined): number | undefined {
-    const source = subject?.store?.poller.lastGoodMs;
+    const poller = subject?.store?.poller;
+    // A process that never saw the store counts from when it found it failing.
+    const source = poller?.lastGoodMs ?? (poller?.state.state === "Failing" ? poller.state.sinceMs : undefined);
     const { scaivault } = this.#world;
     if (scaivault === undefined || subject?.sync.spec.targets.scaivault === undefined) return source;
     const { reachability } = scaivault.observations;
@@ -269,10 +275,18 @@ export class SyncController {
     let total = 0;
     for (const backend of subject.store?.backends ?? []) {
       for (const object of this.#world.caches.syncs.byIndex("backend", backend)) {
-        if (object.metadata.namespace === namespace) total += 1;
+        if (object.metadata.namespace === namespace) total += this.#weight(object, subject);
       }
     }
     return Math.max(1, total);
+  }
+
+  /** A subtree counts as many as it has secrets. */
+  #weight(object: KubeObject, self: Subject): number {
+    const view = viewSync(object);
+    const subtree = view.ok ? view.object.spec.source.subtree : undefined;
+    const below = subtree === undefined ? undefined : self.store?.poller.subtree(subtree.slice(0, -"/**".length));
+    return below?.paths.length ?? 1;
   }
 
   /** Whole-object approval, then execution pair by pair. */
@@ -362,21 +376,33 @@ export class SyncController {
     if (action.kind === "Update") world.brakes.record(key, "change", item, world.clock.now());
   }
 
-  /** A sync request is taken once, at most every thirty seconds an object; it asks the store itself, not its list. */
-  #syncRequest(subject: Subject): void {
+  /**
+   * A sync request is taken once, at most every thirty seconds an object; it asks the store itself, not its list.
+   * @returns how long a request that came too early has to wait
+   */
+  #syncRequest(subject: Subject): number | undefined {
     const value = subject.sync.metadata.annotations?.[annotations.syncRequestedAt];
-    if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return;
-    if (value === subject.sync.status?.lastHandledSyncRequest) return;
-    const last = this.#handledRequests.get(subject.key);
+    if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return undefined;
+    if (value === subject.sync.status?.lastHandledSyncRequest) return undefined;
+    const last = this.#requests.get(subject.key);
     const now = this.#world.clock.now();
-    if (last !== undefined && (last.value === value || now - last.atMs < 30_000)) return;
-    this.#handledRequests.set(subject.key, { value, atMs: now });
-    if (subject.store === undefined || subject.location === undefined) return;
+    if (last?.value === value) return undefined;
+    if (last !== undefined && now - last.atMs < REQUEST_EVERY_MS) return last.atMs + REQUEST_EVERY_MS - now;
+    if (subject.store === undefined || subject.location === undefined) return undefined;
+    this.#requests.set(subject.key, { value, atMs: now });
     const { kind, path } = subject.location;
     subject.store.poller.request(kind === "path" ? [path] : [], {
       fresh: true,
       subtrees: kind === "path" ? [] : [path],
     });
+    return undefined;
+  }
+
+  /** The last request that the store has answered. */
+  #handledRequest(subject: Subject | undefined): string | undefined {
+    const last = subject === undefined ? undefined : this.#requests.get(subject.key);
+    const lookedMs = subject?.store?.poller.lookedAtMs(subject.location?.path ?? "") ?? 0;
+    return last !== undefined && lookedMs > last.atMs ? last.value : undefined;
   }
 
   #next(key: string, outcome: SyncOutcome): Requeue {
