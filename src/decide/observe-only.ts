@@ -8,6 +8,7 @@ import {
   type PairContext,
   reshaped,
   targetValue,
+  vaultVersion,
   type Verdict,
   type Wanted,
 } from "./plan-context.ts";
@@ -24,7 +25,7 @@ export function observePair(context: PairContext): Verdict[] {
   const wanted: Wanted = {
     from: "ScaiVault",
     sourceID: vault?.sourceID ?? `scaivault:${vault?.ref ?? input.path}`,
-    version: vault?.observation.version ?? "",
+    version: vault === undefined ? "" : vaultVersion(vault.observation),
     older: undefined,
     numbered: true,
     need: { kind: "TargetValue", target: "ScaiVault" },

@@ -55,17 +55,27 @@ export function ownMark(target: TargetInput): Mark | undefined {
   return target.incumbent === "Self" || target.incumbent === "Gone" ? mark.mark : undefined;
 }
 
-/** A version as a number, where it is one. */
-function numberOf(version: string): number | undefined {
-  return /^\d{1,15}$/.test(version) ? Number(version) : undefined;
+/** Separates a version of ScaiVault from the lineage of its path. */
+const LINEAGE = "@";
+
+/** Version of a ScaiVault path as the mark of a Secret carries it: numbers begin again when a path is made anew. */
+export function vaultVersion({ version, lineage }: TargetInput["observation"]): string {
+  return lineage === undefined || lineage === "" ? version : `${version}${LINEAGE}${lineage}`;
 }
 
-/** Whether `wanted` is older than the version that the mark says was copied. */
+/** A version as a number, where it is one. */
+function numberOf(version: string): number | undefined {
+  const [number = ""] = version.split(LINEAGE);
+  return /^\d{1,15}$/.test(number) ? Number(number) : undefined;
+}
+
+/** Whether `wanted` is older than the version that the mark says was copied. Of two lineages neither is older. */
 export function wentBack(wanted: Wanted, mark: Mark): boolean {
   if (mark.source !== wanted.sourceID || mark.version === wanted.version) return false;
   if (wanted.numbered) {
     const [now, copied] = [numberOf(wanted.version), numberOf(mark.version)];
-    if (now !== undefined && copied !== undefined) return now < copied;
+    const sameLineage = wanted.version.split(LINEAGE)[1] === mark.version.split(LINEAGE)[1];
+    if (now !== undefined && copied !== undefined) return sameLineage && now < copied;
   }
   return wanted.older !== undefined && !wanted.older.has(mark.version);
 }

@@ -11,6 +11,7 @@ import {
   type PairContext,
   remarkWhy,
   targetValue,
+  vaultVersion,
   type Verdict,
   type Wanted,
 } from "./plan-context.ts";
@@ -174,7 +175,7 @@ function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: T
   const wanted: Wanted = {
     from: "ScaiVault",
     sourceID,
-    version: vault.observation.version,
+    version: vaultVersion(vault.observation),
     older: undefined,
     numbered: true,
     need: targetValue(vault),

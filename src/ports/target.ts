@@ -7,6 +7,11 @@ export interface TargetObservation {
   readonly presence: "Absent" | "Present" | "SoftDeleted" | "Unknown";
   /** The target's own version (ScaiVault integer); empty for Kubernetes Secrets. */
   readonly version: string;
+  /**
+   * Changes when the path was deleted for good and made anew, such as its creation time in seconds: version numbers begin
+   * again then, and the same number means another content (ScaiVault). At most 32 of `[A-Za-z0-9.-]`.
+   */
+  readonly lineage?: string | undefined;
   readonly mark: MarkReading;
   /**
    * Whether the target still holds what the mark was written for, as far as metadata tells.

@@ -30,6 +30,8 @@ export const SOURCE_ID = sourceIDOf(ring, location, PATH);
 export interface ModelTarget {
   value: string | undefined;
   version: number;
+  /** Made anew after it was gone. */
+  lineage: number;
   marked: ReadonlyMap<string, string>;
   touched: boolean;
   /** Our label is on it (Secrets). */
@@ -39,6 +41,7 @@ export interface ModelTarget {
 const emptyTarget = (): ModelTarget => ({
   value: undefined,
   version: 0,
+  lineage: 0,
   marked: new Map(),
   touched: false,
   labelled: false,
@@ -83,6 +86,7 @@ export class PairWorld {
     apply: "Automatic",
   };
   reads = 0;
+  births = 0;
 
   put(value: string): void {
     const id = this.numbered ? String(this.versions.length + 1) : `id-${this.versions.length + 1}`;
@@ -99,7 +103,8 @@ export class PairWorld {
   foreignWrite(kind: TargetKind, value: string): void {
     const target = this.target(kind);
     // A new version keeps the metadata it had; a new path has none.
-    Object.assign(target, { value, version: target.version + 1, touched: true });
+    const lineage = target.value === undefined ? (this.births += 1) : target.lineage;
+    Object.assign(target, { value, version: target.version + 1, touched: true, lineage });
   }
 
   remove(kind: TargetKind): void {
@@ -147,6 +152,7 @@ export class PairWorld {
       content: mark.state !== "Valid" ? "Unknown" : asMarked ? "AsMarked" : "Changed",
       metadataAsDeclared: true,
       fence: "",
+      ...(kind === "ScaiVault" ? { lineage: String(target.lineage) } : {}),
       ...(kind === "KubernetesSecret" && mark.state === "None" && !target.touched ? { markLost: true } : {}),
     };
   }
@@ -278,7 +284,8 @@ export class PairWorld {
       if (content === undefined) throw new Error("a write without its content");
       const fromVault = action.from === "ScaiVault";
       const value = fromVault ? this.vault.value : this.sourceValue;
-      Object.assign(target, { value, version: target.version + 1, labelled: true });
+      const lineage = target.value === undefined ? (this.births += 1) : target.lineage;
+      Object.assign(target, { value, version: target.version + 1, labelled: true, lineage });
     }
     target.touched = false;
     target.labelled = true;
