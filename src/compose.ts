@@ -74,10 +74,14 @@ export function compose(options: ComposeOptions): Operator {
   const ring = createKeyRing(markKeys(config));
   const extraCA = config.caFile === undefined ? undefined : readCAFile(config.caFile);
   const cluster = clusterConfig(config);
+  const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
   const network = new Network({
     userAgent: `${product} (${config.cluster.name})`,
     allowLoopback: config.allowLoopback,
     endpointOverrides: config.endpointOverrides,
+    onExchange: ({ host, action, outcome }) => {
+      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome);
+    },
     deniedAddresses: apiServerAddresses(cluster.server),
     ...(extraCA === undefined ? {} : { extraCA }),
     ...(config.proxy === undefined ? {} : { proxy: { url: proxyURL(config.proxy), exceptions: config.proxy.noProxy } }),

@@ -28,6 +28,8 @@ export interface PolledEvent {
   readonly full: boolean;
   readonly method: PollMethod;
   readonly changed: readonly string[];
+  /** Of a poll that is not full: the paths, and the subtrees as `prefix/`, that it was asked for. */
+  readonly asked: readonly string[];
   readonly ms: number;
 }
 
@@ -123,6 +125,12 @@ export class StorePoller {
     return this.#subtreeFailures.get(prefix);
   }
 
+  /** When the store last said something of a path, or of a subtree by its prefix, be it that it refuses; 0: never. */
+  lookedAtMs(path: string): number {
+    const walked = this.#subtreeFailures.has(path) ? this.#lastGoodMs : this.#subtrees.get(path)?.asOfMs;
+    return Math.max(this.#facts.get(path)?.asOfMs ?? 0, this.#failures.get(path)?.asOfMs ?? 0, walked ?? 0);
+  }
+
   /** Polls everything soon; `fresh` refuses methods whose answers may lag. */
   pollNow(options: { fresh: boolean }): void {
     if (options.fresh || this.#fullWanted === "none") this.#fullWanted = options.fresh ? "fresh" : "poll";
@@ -205,7 +213,8 @@ export class StorePoller {
       if (this.#abort.signal.aborted) return;
       const changed = this.#take(result, demand, full);
       const ms = this.#options.clock.now() - startedMs;
-      await this.#options.onPolled({ full, method: result.method, changed, ms });
+      const asked = full ? [] : [...paths, ...subtrees.map((prefix) => `${prefix}/`)];
+      await this.#options.onPolled({ full, method: result.method, changed, asked, ms });
     } catch (error) {
       if (!this.#abort.signal.aborted) this.#failed(toSyncError(error, "poll"));
       return;
@@ -220,8 +229,7 @@ export class StorePoller {
     const shortest = this.#intervalMs(demand) ?? 0;
     return [...demand.paths]
       .filter(([path, intervalMs]) => {
-        const asOf = Math.max(this.#facts.get(path)?.asOfMs ?? 0, this.#failures.get(path)?.asOfMs ?? 0);
-        return all || now + shortest - asOf > intervalMs + LATE_MS;
+        return all || now + shortest - this.lookedAtMs(path) > intervalMs + LATE_MS;
       })
       .map(([path]) => path);
   }

@@ -1,7 +1,8 @@
-import { SyncError } from "../errors/index.ts";
+import { errorCode, SyncError } from "../errors/index.ts";
 import { LABEL_TRUE, secretMetadata } from "../api/index.ts";
 import { SecretValue } from "../model/index.ts";
 import {
+  isForbidden,
   type KubeClient,
   type KubeObject,
   type PartialObjectMetadata,
@@ -63,9 +64,26 @@ export function createCredentialReader(client: KubeClient, released: Store<Parti
     return found;
   }
 
+  /** What the API server says is put into our words; its own may quote what it was sent. */
+  async function read(resource: Resource, namespace: string, name: string, signal: AbortSignal): Promise<WithData> {
+    try {
+      return await withData(resource, namespace, name, signal);
+    } catch (error) {
+      if (error instanceof SyncError) throw error;
+      const what = `${resource.kind} ${name} in namespace ${namespace}`;
+      if (isForbidden(error))
+        throw new SyncError("NotGranted", `the operator may not read ${what} (chart value credentialNamespaces)`, {
+          right: `get ${resource.plural}`,
+        });
+      throw new SyncError("KubernetesUnavailable", `${what} could not be read`, {
+        detail: errorCode(error) ?? "unknown",
+      });
+    }
+  }
+
   return {
     async secret(namespace, name, signal) {
-      const found = await withData(resources.secrets, namespace, name, signal);
+      const found = await read(resources.secrets, namespace, name, signal);
       const data = new Map(
         Object.entries(found.data ?? {}).map(([key, text]) => [
           key,
@@ -76,7 +94,7 @@ export function createCredentialReader(client: KubeClient, released: Store<Parti
     },
     async certificate(ref, namespace, signal) {
       const resource = ref.kind === "Secret" ? resources.secrets : configMaps;
-      const found = await withData(resource, namespace, ref.name, signal);
+      const found = await read(resource, namespace, ref.name, signal);
       const raw = found.data?.[ref.key];
       if (raw === undefined) throw new SyncError("CredentialInvalid", `${ref.kind} ${ref.name} has no key ${ref.key}`);
       const pem = ref.kind === "Secret" ? Buffer.from(raw, "base64").toString("utf8") : raw;

@@ -1,11 +1,16 @@
 import { annotations } from "../api/index.ts";
+import { reasons, toSyncError } from "../errors/index.ts";
 import type { Demand, PolledEvent } from "../catalogue/index.ts";
 import {
+  ApiConnectionError,
+  ApiStatusError,
+  isAborted,
   type KubeObject,
   keyOf,
   type Lane,
   type PartialObjectMetadata,
   QueueSet,
+  NotLeaderError,
   WorkQueue,
 } from "../runtime/index.ts";
 import { BackendController } from "./backend-controller.ts";
@@ -23,6 +28,7 @@ import type { World } from "./world.ts";
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
+const REFUSED_RETRY_MS = 60_000;
 
 export interface OperatorOptions {
   /** Everything that is shared; the registry is made here, because its hooks come from here. */
@@ -57,7 +63,7 @@ export class OperatorTerm {
     const status = new StatusWriter(this.#world);
     this.#syncs = new SyncController(this.#world, status);
     this.#backends = new BackendController(this.#world, status);
-    const onError = (key: string) => this.#world.log.error("reconcile failed", { name: key, reason: "Unexpected" });
+    const onError = (key: string, error: unknown, retryInMs?: number) => this.#reconcileFailed(key, error, retryInMs);
     this.#syncQueues = new QueueSet({
       clock: options.clock,
       workers: options.workers,
@@ -68,7 +74,24 @@ export class OperatorTerm {
     this.#backendHandler = { onError };
   }
 
-  readonly #backendHandler: { onError: (key: string) => void };
+  readonly #backendHandler: { onError: (key: string, error: unknown, retryInMs?: number) => void };
+
+  /** Stores and targets answer with outcomes; what is thrown is the API server's doing, a lost lease, or a defect. */
+  #reconcileFailed(key: string, error: unknown, retryInMs?: number): void {
+    if (error instanceof NotLeaderError || isAborted(error)) return;
+    const [namespace = "", name = ""] = key.split("/");
+    const api = error instanceof ApiStatusError || error instanceof ApiConnectionError;
+    const detail = api ? (error instanceof ApiStatusError ? error.reason : error.kind) : toSyncError(error).detail;
+    const code = error instanceof ApiStatusError ? String(error.code) : undefined;
+    this.#world.log[api ? "warn" : "error"]("reconcile failed", {
+      namespace,
+      name,
+      reason: api ? "KubernetesUnavailable" : "Unexpected",
+      ...(code === undefined ? {} : { code }),
+      ...(detail === undefined ? {} : { detail }),
+      ...(retryInMs === undefined ? {} : { retryInMs }),
+    });
+  }
 
   /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
@@ -142,6 +165,10 @@ export class OperatorTerm {
   async #reconcileBackend(key: string, signal: AbortSignal) {
     const changed = await this.#backends.reconcile(key, signal);
     if (changed) this.#enqueueDependants([key], "user");
+    const state = this.#registry.get(key);
+    // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
+    const mendable = state.state === "Refused" && reasons[state.error.reason].kind !== "terminal";
+    return mendable && state.error.reason !== "BackendSuspended" ? { requeueAfterMs: REFUSED_RETRY_MS } : {};
   }
 
   #backendUpdated(object: KubeObject, old: KubeObject): void {
@@ -211,12 +238,14 @@ export class OperatorTerm {
   async #polled(store: StoreHandle, event: PolledEvent): Promise<void> {
     this.#world.metrics.poll([...store.backends].join(","), event.method, event.ms);
     const changed = new Set(event.changed);
+    const asked = new Set(event.asked);
     holdMassChanges(this.#world, store, changed);
     if (event.full) await refreshScaiVault(this.#world, store, this.#abort.signal);
     for (const backend of store.backends) {
       for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {
         const concerned = changed.size > 0 && concerns(object, changed);
-        if (event.full || concerned) this.#enqueueSync(object, concerned ? "drift" : "refresh");
+        const looked = event.full || (asked.size > 0 && concerns(object, asked));
+        if (looked || concerned) this.#enqueueSync(object, concerned ? "drift" : "refresh");
       }
       this.#backendQueue.add(backend, "refresh");
     }

@@ -38,6 +38,28 @@ interface HttpClientOptions {
   readonly userAgent: string;
   readonly clock: Clock;
   readonly onClose: () => void;
+  readonly onExchange?: ((exchange: Exchange) => void) | undefined;
+}
+
+/** One exchange that ended, for metrics. Paths are not told: they name secrets. */
+export interface Exchange {
+  /** Host that was asked, as people name it. */
+  readonly host: string;
+  /** API action: AWS's target (`ListSecrets`), or Vault's endpoint in general terms (`read data`, `list metadata`). */
+  readonly action: string;
+  /** HTTP status, or the kind of failure. */
+  readonly outcome: string;
+}
+
+/** An action in general terms; nothing of a secret's path goes into it. */
+function actionOf({ method, path, headers }: HttpRequest): string {
+  const target = Object.entries(headers ?? {}).find(([name]) => name.toLowerCase() === "x-amz-target")?.[1];
+  if (target !== undefined) return target.slice(target.lastIndexOf(".") + 1);
+  if (path.startsWith("/v1/auth/")) return "auth";
+  if (path.startsWith("/v1/sys/")) return "sys";
+  const list = method === "LIST" || path.includes("?list=true");
+  const kind = path.includes("/metadata/") ? "metadata" : path.includes("/data/") ? "data" : "other";
+  return `${list ? "list" : method === "GET" ? "read" : "write"} ${kind}`;
 }
 
 /**
@@ -71,10 +93,16 @@ export class HttpClient {
     const cancel = clock.setTimeout(end("Timeout", "TOTAL_TIMEOUT"), request.timeoutMs ?? timeouts.totalMs, {
       unref: true,
     });
+    const tell = (outcome: string): void =>
+      this.#options.onExchange?.({ host: new URL(this.origin).host, action: actionOf(request), outcome });
     try {
-      return await this.#exchange(request, stop.signal);
+      const answer = await this.#exchange(request, stop.signal);
+      tell(String(answer.status));
+      return answer;
     } catch (error) {
-      throw ended ?? toNetError(error);
+      const failure = ended ?? toNetError(error);
+      tell(failure.kind);
+      throw failure;
     } finally {
       cancel();
       signal?.removeEventListener("abort", onAbort);

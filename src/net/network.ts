@@ -9,7 +9,7 @@ import type { BindRequest, BoundCredential, Destination } from "./bound.ts";
 import { bindCredential } from "./bound.ts";
 import { checkedConnector, type Lookup } from "./connector.ts";
 import { endpointListed, parseEndpoint } from "./endpoint.ts";
-import { HttpClient, type Timeouts } from "./http-client.ts";
+import { type Exchange, HttpClient, type Timeouts } from "./http-client.ts";
 
 /** Default limits in milliseconds: connect, until the headers, between two pieces of the body, and the whole exchange. */
 export const defaultTimeouts: Timeouts = { connectMs: 3_000, headersMs: 10_000, bodyMs: 10_000, totalMs: 20_000 };
@@ -33,6 +33,8 @@ export interface NetworkOptions extends AddressRules {
   readonly timeouts?: Partial<Timeouts> | undefined;
   /** Guards real sockets: give the system's clock, also where the rest runs on a virtual one. */
   readonly clock?: Clock | undefined;
+  /** Told of every exchange, for metrics. */
+  readonly onExchange?: ((exchange: Exchange) => void) | undefined;
   /** Name resolution, for tests of rebinding. */
   readonly lookup?: Lookup | undefined;
 }
@@ -90,9 +92,16 @@ export class Network {
       userAgent: this.#options.userAgent,
       clock: this.#options.clock ?? systemClock,
       onClose: () => void this.#clients.delete(client),
+      onExchange: this.#told(destination.url.host),
     });
     this.#clients.add(client);
     return client;
+  }
+
+  /** Exchanges are told under the host that people wrote, not under the local environment's replacement. */
+  #told(host: string): ((exchange: Exchange) => void) | undefined {
+    const { onExchange } = this.#options;
+    return onExchange === undefined ? undefined : (exchange) => onExchange({ ...exchange, host });
   }
 
   /** Closes every client that is still open. */
