@@ -19,9 +19,25 @@ const layers = {
   targets: ["ports", "scaivault", "runtime", "net", "model", "errors", "time", "api", "decide"],
   catalogue: ["ports", "model", "errors", "time", "decide"],
   controllers: ["catalogue", "ports", "decide", "api", "model", "errors", "time", "runtime", "telemetry", "config"],
-  cli: ["controllers", "catalogue", "ports", "decide", "api", "model", "errors", "time", "runtime", "telemetry", "config"],
+  cli: [
+    "controllers",
+    "catalogue",
+    "ports",
+    "decide",
+    "api",
+    "model",
+    "errors",
+    "time",
+    "runtime",
+    "telemetry",
+    "config",
+  ],
 };
 const names = Object.keys(layers);
+const policy = (from, to) => ({
+  from: { element: { type: from } },
+  allow: { to: { element: { type: to } } },
+});
 
 export default tseslint.config(
   { ignores: ["node_modules/", "dist/", ".local/", "coverage/"] },
@@ -49,7 +65,7 @@ export default tseslint.config(
     settings: {
       "boundaries/include": ["src/**/*.ts"],
       "boundaries/elements": [
-        ...names.map((name) => ({ type: name, pattern: `src/${name}`, mode: "folder" })),
+        ...names.map((name) => ({ type: name, pattern: `src/${name}` })),
         { type: "main", pattern: "src/*.ts", mode: "file" },
       ],
       "import/resolver": { node: { extensions: [".ts", ".mjs", ".js"] } },
@@ -59,21 +75,21 @@ export default tseslint.config(
       "max-depth": ["error", 4],
       "max-lines": ["warn", { max: 320, skipBlankLines: true, skipComments: true }],
       "max-lines-per-function": ["warn", { max: 60, skipBlankLines: true, skipComments: true }],
-      "boundaries/element-types": [
+      "boundaries/dependencies": [
         "error",
         {
           default: "disallow",
-          rules: [
-            ...names.map((name) => ({ from: name, allow: [name, ...layers[name]] })),
-            { from: "main", allow: ["main", ...names] },
-          ],
+          policies: [...names.map((name) => policy(name, [name, ...layers[name]])), policy("main", ["main", ...names])],
         },
       ],
     },
   },
   {
     files: ["src/**/*.test.ts", "test/**/*.ts"],
-    rules: { "boundaries/element-types": "off", "max-lines-per-function": "off", "max-lines": "off" },
+    rules: { "boundaries/dependencies": "off", "max-lines-per-function": "off", "max-lines": "off" },
   },
-  { files: ["local/**/*.ts", "scripts/**/*.ts", "bench/**/*.ts", "scaivault-server/**/*.ts", "src/cli/**/*.ts"], rules: { "no-console": "off" } },
+  {
+    files: ["local/**/*.ts", "scripts/**/*.ts", "bench/**/*.ts", "scaivault-server/**/*.ts", "src/cli/**/*.ts"],
+    rules: { "no-console": "off" },
+  },
 );
