@@ -3,7 +3,7 @@
  * arrive in ScaiVault and in Kubernetes Secrets, on this machine, with nothing to set up by hand.
  */
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { parseArgs } from "node:util";
 import { bundle } from "../scripts/build.ts";
 import { ensureBinaries } from "./binaries.ts";
@@ -187,9 +187,11 @@ async function main(options: Options): Promise<number> {
   }
 }
 
-/** kubectl as people can type it: the one that was found may not be on their PATH. */
+/** kubectl as people can type it: the one that is used may not be on their PATH. */
 function kubectlText(options: Options, { world }: Session): string {
-  const { kubectl = "kubectl" } = world?.cluster.options ?? {};
+  const used = world?.cluster.options.kubectl ?? "kubectl";
+  const onPath = (process.env["PATH"] ?? "").split(delimiter).includes(dirname(used));
+  const kubectl = onPath ? basename(used) : used;
   return options.context === undefined ? kubectl : `${kubectl} --context ${options.context}`;
 }
 

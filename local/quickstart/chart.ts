@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { prepareReplica, waitForLeader, type Replica } from "../deployment.ts";
 import { repositoryRoot } from "../paths.ts";
 import type { Logins } from "./stores.ts";
-import { hosts, namespace, partOf, QuickstartFailed, scaivaultPaths, type World } from "./world.ts";
+import { hosts, namespace, partOf, QuickstartFailed, scaivaultPaths, type Stores, type World } from "./world.ts";
 
 /** The chart of this checkout. */
 export const chart = join(repositoryRoot, "charts", "scaivault-operator");
@@ -11,38 +11,46 @@ export const chart = join(repositoryRoot, "charts", "scaivault-operator");
 const loginSecret = "scaivault-login";
 const caConfigMap = "local-ca";
 
+/** A namespace that may use the operator, and where it may write. */
+export interface Tenant {
+  readonly namespace: string;
+  /** Globs of ScaiVault paths. */
+  readonly paths: readonly string[];
+}
+
 /**
- * The values: what a team would write, and three lines that only this machine needs (`localEnvironment`, `allowLoopback` and
- * `endpointOverrides`).
+ * The operator's configuration: what a team would write, and three fields that only this machine needs (`localEnvironment`,
+ * `allowLoopback`, `endpointOverrides`).
  */
+export function operatorConfig({ asm, vault, scaivault }: Stores, tenant: Tenant): Record<string, unknown> {
+  const url = `https://${hosts.scaivault}`;
+  return {
+    scaivault: { url, auth: { clientCredentials: { tokenURL: `${url}/oauth/token` } } },
+    tenancy: [
+      {
+        namespaces: [tenant.namespace],
+        scaivault: { read: tenant.paths, write: tenant.paths },
+        endpoints: [`${hosts.vault}:8200`],
+      },
+    ],
+    localEnvironment: true,
+    allowLoopback: true,
+    endpointOverrides: {
+      [hosts.aws]: asm.tlsUrl ?? asm.url,
+      [hosts.scaivault]: scaivault.url,
+      ...(vault === undefined ? {} : { [`${hosts.vault}:8200`]: vault.facts.url }),
+    },
+  };
+}
+
+/** The values of the chart. */
 export function chartValues(world: World): Record<string, unknown> {
-  const { asm, vault, scaivault } = world.stores;
-  const scaivaultUrl = `https://${hosts.scaivault}`;
   return {
     cluster: { name: "quickstart" },
     // Pods do not run here: one replica is started on this machine in their place.
     replicas: 1,
     podDisruptionBudget: { enabled: false },
-    config: {
-      scaivault: {
-        url: scaivaultUrl,
-        auth: { clientCredentials: { tokenURL: `${scaivaultUrl}/oauth/token` } },
-      },
-      tenancy: [
-        {
-          namespaces: [namespace],
-          scaivault: { read: [scaivaultPaths], write: [scaivaultPaths] },
-          endpoints: [`${hosts.vault}:8200`],
-        },
-      ],
-      localEnvironment: true,
-      allowLoopback: true,
-      endpointOverrides: {
-        [hosts.aws]: asm.tlsUrl ?? asm.url,
-        [hosts.scaivault]: scaivault.url,
-        ...(vault === undefined ? {} : { [`${hosts.vault}:8200`]: vault.facts.url }),
-      },
-    },
+    config: operatorConfig(world.stores, { namespace, paths: [scaivaultPaths] }),
     scaivault: { auth: { method: "clientCredentials", existingSecret: loginSecret } },
     extraCa: { configMapName: caConfigMap },
     credentialNamespaces: [{ namespace, secretNames: ["aws-reader", "vault-approle"], configMapNames: ["vault-ca"] }],
@@ -51,7 +59,11 @@ export function chartValues(world: World): Record<string, unknown> {
 }
 
 /** Makes a namespace of the quickstart. One of that name that it did not make is left alone. @throws QuickstartFailed */
-export async function makeNamespace({ cluster }: World, name: string, mayExist: boolean): Promise<void> {
+export async function makeNamespace(
+  { cluster }: Pick<World, "cluster">,
+  name: string,
+  mayExist: boolean,
+): Promise<void> {
   const there = await cluster.find<{ metadata: { labels?: Record<string, string> } }>(`/api/v1/namespaces/${name}`);
   const [[label, text]] = Object.entries(partOf) as [[string, string]];
   if (there !== undefined && !mayExist && there.metadata.labels?.[label] !== text) {
