@@ -72,20 +72,8 @@ export function compose(options: ComposeOptions): Operator {
   const log = options.log ?? createLogger({ level: config.log.level, cluster: config.cluster.name });
   const metrics = createMetrics({ defaults: true, version: VERSION });
   const ring = createKeyRing(markKeys(config));
-  const extraCA = config.caFile === undefined ? undefined : readCAFile(config.caFile);
   const cluster = clusterConfig(config);
-  const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
-  const network = new Network({
-    userAgent: `${product} (${config.cluster.name})`,
-    allowLoopback: config.allowLoopback,
-    endpointOverrides: config.endpointOverrides,
-    onExchange: ({ host, action, outcome }) => {
-      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome);
-    },
-    deniedAddresses: apiServerAddresses(cluster.server),
-    ...(extraCA === undefined ? {} : { extraCA }),
-    ...(config.proxy === undefined ? {} : { proxy: { url: proxyURL(config.proxy), exceptions: config.proxy.noProxy } }),
-  });
+  const network = networkOf(config, cluster.server, metrics);
   const transport = new KubeTransport({
     config: cluster,
     clock: systemClock,
@@ -166,6 +154,23 @@ export function compose(options: ComposeOptions): Operator {
       await transport.close();
     },
   };
+}
+
+function networkOf(config: Config, apiServer: string, metrics: Metrics): Network {
+  const extraCA = config.caFile === undefined ? undefined : readCAFile(config.caFile);
+  const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
+  return new Network({
+    userAgent: `${product} (${config.cluster.name})`,
+    allowLoopback: config.allowLoopback,
+    endpointOverrides: config.endpointOverrides,
+    onExchange: ({ host, action, outcome }) => {
+      // ScaiVault's own calls are counted by category.
+      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome);
+    },
+    deniedAddresses: apiServerAddresses(apiServer),
+    ...(extraCA === undefined ? {} : { extraCA }),
+    ...(config.proxy === undefined ? {} : { proxy: { url: proxyURL(config.proxy), exceptions: config.proxy.noProxy } }),
+  });
 }
 
 function markKeys(config: Config): readonly Buffer[] {
