@@ -18,7 +18,8 @@ for (const [name, entry] of Object.entries(lock.packages)) {
   if (entry.resolved !== undefined && !entry.resolved.startsWith("https://registry.npmjs.org/"))
     problems.push(`${name}: does not come from the npm registry`);
 }
-if (!/^ignore-scripts=true$/m.test(readFileSync(join(root, ".npmrc"), "utf8"))) problems.push(".npmrc: set ignore-scripts=true");
+if (!/^ignore-scripts=true$/m.test(readFileSync(join(root, ".npmrc"), "utf8")))
+  problems.push(".npmrc: set ignore-scripts=true");
 for (const problem of problems) process.stderr.write(`${problem}\n`);
 process.stdout.write(`${Object.keys(lock.packages).length - 1} packages checked, ${problems.length} problems\n`);
 process.exitCode = problems.length === 0 ? 0 : 1;

@@ -39,7 +39,11 @@ interface Count {
 
 function run(args: readonly string[]): Promise<number> {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, args, { cwd: root, stdio: "inherit", env: { ...process.env, FORCE_COLOR: "0" } });
+    const child = spawn(process.execPath, args, {
+      cwd: root,
+      stdio: "inherit",
+      env: { ...process.env, FORCE_COLOR: "0" },
+    });
     const forward = (signal: NodeJS.Signals) => child.kill(signal);
     process.once("SIGTERM", forward);
     child.on("error", () => resolve(1));
@@ -74,10 +78,15 @@ for (const step of steps) {
   const started = Date.now();
   process.stdout.write(`\n== ${step.name}\n`);
   const exitCode = await run(step.args);
-  const count = step.suite === undefined ? { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1 } : countsOf(step.suite, exitCode);
+  const count =
+    step.suite === undefined
+      ? { passed: exitCode === 0 ? 1 : 0, failed: exitCode === 0 ? 0 : 1 }
+      : countsOf(step.suite, exitCode);
   total.passed += count.passed;
   total.failed += count.failed;
-  rows.push(`${step.name.padEnd(12)} ${count.passed} passed, ${count.failed} failed, ${Math.round((Date.now() - started) / 1000)} s`);
+  rows.push(
+    `${step.name.padEnd(12)} ${count.passed} passed, ${count.failed} failed, ${Math.round((Date.now() - started) / 1000)} s`,
+  );
 }
 process.stdout.write(`\n${rows.join("\n")}\n\n${total.passed} passed, ${total.failed} failed\n`);
 process.exitCode = total.failed === 0 ? 0 : 1;

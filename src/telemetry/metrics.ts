@@ -54,7 +54,10 @@ export function createMetrics(options: { readonly defaults: boolean; readonly ve
   const kubeCalls = counter("kube_calls_total", "Requests to the Kubernetes API.", ["verb", "resource", "code"]);
   const kubeSeconds = histogram("kube_call_seconds", "Time of Kubernetes requests.", ["verb"], seconds);
   const writes = counter("target_writes_total", "Writes to targets.", ["target", "action"]);
-  const failures = counter("failures_total", "Reconciles that ended with a reason other than fine.", ["reason", "namespace"]);
+  const failures = counter("failures_total", "Reconciles that ended with a reason other than fine.", [
+    "reason",
+    "namespace",
+  ]);
   const reconciles = histogram("reconcile_seconds", "Time of reconciles.", ["kind", "outcome"], seconds);
   const polls = histogram("poll_seconds", "Time of polls of source stores.", ["backend", "method"], seconds);
   let sources: MetricSources | undefined;
