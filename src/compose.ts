@@ -220,7 +220,7 @@ function scaivaultSide(
     clock: systemClock,
     userAgent: product,
     cluster: config.cluster.name,
-    budget: new RateBudget({ clock: systemClock }),
+    budget: new RateBudget({ clock }),
     tokens: tokensOf(scaivault.auth, { network, http, basePath }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status }) => metrics.scaivaultCall(category, String(status)),

@@ -330,6 +330,7 @@ export class SyncController {
       },
       signal,
     );
+    if (executed.errors.some(({ code }) => code === "fence")) this.#forgetObserved(result);
     for (const error of executed.errors) {
       const { namespace, name } = subject.sync.metadata;
       world.log.warn("write failed", {
@@ -342,6 +343,12 @@ export class SyncController {
       world.metrics.failure(error.reason, namespace);
     }
     return executed;
+  }
+
+  /** A target moved since it was looked at: what was seen of it must not be planned with again. */
+  #forgetObserved({ context }: PairResult): void {
+    for (const { target } of context.targets)
+      if (target.kind === "ScaiVault") this.#world.scaivault?.observations.forget({ path: target.ref });
   }
 
   #written(
