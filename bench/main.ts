@@ -83,7 +83,7 @@ function worldOf(environment: Environment, options: Options, folder: string): Be
     operatorNamespace: "scaivault-operator",
     namespace: "bench",
     vaultMount: "bench",
-    bundle: join(repositoryRoot, "dist"),
+    bundle: join(folder, "app"),
     folder,
     progress: streamProgress(),
     polls: new PollWatch(),
@@ -110,9 +110,9 @@ async function main(options: Options): Promise<number> {
     const progress = streamProgress();
     const without = options.backend === "asm" ? (["vault"] as const) : [];
     environment = await startEnvironment({ without, progress, scaivault: { limits: noLimits } });
-    const outfile = join(repositoryRoot, "dist", "operator.mjs");
-    await step(progress, "operator bundle", () => bundle({ entry: join(repositoryRoot, "src/main.ts"), outfile }));
     folder = mkdtempSync(join(localFolder, `run-${process.pid}-bench-`));
+    const outfile = join(folder, "app", "operator.mjs");
+    await step(progress, "operator bundle", () => bundle({ entry: join(repositoryRoot, "src", "main.ts"), outfile }));
     world = worldOf(environment, options, folder);
     return await runScenario(options.scenario, world);
   };

@@ -52,6 +52,7 @@ interface Session {
 
 const lastLog = join(localFolder, "quickstart-operator.log");
 const release = "scaivault-operator";
+const entry = join(repositoryRoot, "src", "main.ts");
 
 async function openWorld(options: Options, progress: Progress, session: Session): Promise<World> {
   const without: Part[] = [
@@ -68,18 +69,16 @@ async function openWorld(options: Options, progress: Progress, session: Session)
     scaivault: scaivault.server,
     ca: readFileSync(facts.caFile, "utf8"),
   };
-  const dist = join(repositoryRoot, "dist");
-  await step(progress, "operator bundle", () =>
-    bundle({ entry: join(repositoryRoot, "src/main.ts"), outfile: join(dist, "operator.mjs") }),
-  );
   const folder = mkdtempSync(join(localFolder, `run-${process.pid}-operator-`));
+  const app = join(folder, "app");
+  await step(progress, "operator bundle", () => bundle({ entry, outfile: join(app, "operator.mjs") }));
   return (session.world = {
     cluster,
     stores,
     release,
     operatorNamespace: "scaivault-operator",
     examples: join(repositoryRoot, "examples", "quickstart"),
-    bundle: dist,
+    bundle: app,
     folder,
     progress,
   });

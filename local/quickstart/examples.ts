@@ -115,7 +115,12 @@ const readyMs = 120_000;
  * @param say told what the state is, for progress
  * @throws QuickstartFailed with reason, message and hint of the first object that is not
  */
-export function waitReady(world: World, manifests: readonly Manifest[], say: (text: string) => void): Promise<void> {
+export function waitReady(
+  world: World,
+  manifests: readonly Manifest[],
+  say: (text: string) => void,
+  limitMs = readyMs,
+): Promise<void> {
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const wanted = new Set(manifests.map(({ kind, metadata }) => `${kind} ${metadata.name}`));
   const seen = new Map<string, Verdict>();
@@ -139,7 +144,7 @@ export function waitReady(world: World, manifests: readonly Manifest[], say: (te
   const late = setTimeout(() => {
     const [object = ""] = pending();
     reject(failure(seen.get(object), object));
-  }, readyMs);
+  }, limitMs);
   return promise.finally(() => {
     clearTimeout(late);
     stop.abort();
