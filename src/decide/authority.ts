@@ -31,14 +31,20 @@ export function authorityInForce(
   const stands = marked(vault, secret);
   if (stands === undefined || stands === declared) return { authority: declared };
   if (declared === "Source") return { authority: "Source", fence: "AuthorityFenced" };
+  return flip(input, vault);
+}
+
+/** Whether the mark may say ScaiVault from now on. */
+function flip(input: PairInput, vault: TargetInput | undefined): InForce {
   const held: InForce = { authority: "Source", fence: "FlipHeld" };
+  const { source } = input;
   if (vault?.observation.presence !== "Present" || vault.incumbent === "OtherCluster") return held;
-  if (input.source.state === "Gone" && input.source.believed) return { authority: "ScaiVault" };
-  if (input.source.state !== "Present") return held;
+  if (source.state === "Gone" && source.believed) return { authority: "ScaiVault" };
+  if (source.state !== "Present") return held;
   const mark = ownMark(vault);
   if (mark !== undefined && vault.observation.content === "AsMarked") {
-    // Not ours to compare: the source moved on, and ScaiVault is brought up to it first.
-    return mark.source === input.sourceID && mark.version === input.source.version ? { authority: "ScaiVault" } : held;
+    // Metadata tell. When the source moved on, ScaiVault is brought up to it first.
+    return mark.source === input.sourceID && mark.version === source.version ? { authority: "ScaiVault" } : held;
   }
   const equal = vault.content.sourceEqualsTarget;
   if (equal === undefined) return { ...held, needs: [{ kind: "SourceValue" }, targetValue(vault)] };

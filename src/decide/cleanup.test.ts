@@ -6,7 +6,7 @@ import { type CleanupInput, planCleanup, policyField } from "./index.ts";
 type Target = CleanupInput["targets"][number];
 
 function target(
-  changes: Partial<Target> & {
+  changes: Partial<Omit<Target, "observation">> & {
     policy?: string;
     authority?: "Source" | "ScaiVault";
     observation?: Partial<Target["observation"]>;

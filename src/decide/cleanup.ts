@@ -69,26 +69,42 @@ export function planCleanup(input: CleanupInput): CleanupPlan {
 }
 
 function fateOf(input: CleanupInput, target: Target): Fate {
-  const { observation, incumbent, rights } = target;
-  if (input.dying) return { do: "Keep", why: "its namespace or the CRD is being deleted" };
-  if (input.cleanupPolicy === "Retain") return { do: "Keep", why: "cleanupPolicy is Retain" };
-  if (observation.presence === "Unknown") return { do: "Retry" };
-  if (observation.presence !== "Present") return { do: "Nothing" };
-  if (observation.mark.state === "None") return { do: "Nothing" };
-  if (observation.mark.state !== "Valid") return { do: "Keep", why: "its mark cannot be checked" };
-  if (incumbent !== "Self" || target.claimedBy !== undefined || target.markMoved === true)
-    return { do: "Keep", why: "another object keeps it" };
-  const { mark } = observation.mark;
-  if (input.cleanupPolicy === "Release")
-    return rights.write ? { do: "Release" } : { do: "Keep", why: "there is no right to write it" };
-  if (parsePolicyField(mark.policy)?.cleanupPolicy !== "Delete")
-    return { do: "Keep", why: "cleanupPolicy was not Delete when it was written" };
-  if (target.kind === "ScaiVault" && mark.authority === "ScaiVault")
-    return { do: "Keep", why: "ScaiVault is its authority" };
-  if (observation.content !== "AsMarked") return { do: "Keep", why: "another writer changed it" };
-  if (!rights.delete) return { do: "Keep", why: "there is no right to delete it" };
-  if (input.brakes.deletion === "Held" && !input.approved) return { do: "Delete", held: "DeletionBraked" };
+  for (const check of fates) {
+    const fate = check(input, target);
+    if (fate !== undefined) return fate;
+  }
   return { do: "Delete" };
+}
+
+const keep = (why: string): Fate => ({ do: "Keep", why });
+
+/** In this order; what none of them answers is deleted. */
+const fates: readonly ((input: CleanupInput, target: Target) => Fate | undefined)[] = [
+  ({ dying }) => (dying ? keep("its namespace or the CRD is being deleted") : undefined),
+  ({ cleanupPolicy }) => (cleanupPolicy === "Retain" ? keep("cleanupPolicy is Retain") : undefined),
+  (_, { observation }) => (observation.presence === "Unknown" ? { do: "Retry" } : undefined),
+  (_, { observation }) => (observation.presence !== "Present" ? { do: "Nothing" } : undefined),
+  (_, { observation }) => (observation.mark.state === "None" ? { do: "Nothing" } : undefined),
+  (_, { observation }) => (observation.mark.state === "Unverified" ? keep("its mark cannot be checked") : undefined),
+  (_, { incumbent, claimedBy, markMoved }) =>
+    incumbent !== "Self" || claimedBy !== undefined || markMoved === true ? keep("another object keeps it") : undefined,
+  ({ cleanupPolicy }, { rights }) => {
+    if (cleanupPolicy !== "Release") return undefined;
+    return rights.write ? { do: "Release" } : keep("there is no right to write it");
+  },
+  (_, target) => notDeletable(target),
+  ({ brakes, approved }) =>
+    brakes.deletion === "Held" && !approved ? { do: "Delete", held: "DeletionBraked" } : undefined,
+];
+
+/** A copy is deleted only with a policy that stood in its mark, as we left it, and with the right to it. */
+function notDeletable({ kind, observation, rights }: Target): Fate | undefined {
+  const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
+  if (parsePolicyField(mark?.policy ?? "")?.cleanupPolicy !== "Delete")
+    return keep("cleanupPolicy was not Delete when it was written");
+  if (kind === "ScaiVault" && mark?.authority === "ScaiVault") return keep("ScaiVault is its authority");
+  if (observation.content !== "AsMarked") return keep("another writer changed it");
+  return rights.delete ? undefined : keep("there is no right to delete it");
 }
 
 function actionOf(input: CleanupInput, target: Target, kind: Extract<ActionKind, "Release" | "Delete">): Action {

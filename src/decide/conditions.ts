@@ -69,12 +69,11 @@ export function listProblems(
   nowMs: number,
 ): Problem[] {
   const sorted = [...found].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.reason < b.reason ? -1 : 1));
-  return sorted.slice(0, max).map(({ path, reason, message }) => ({
-    path: cleanText(path, 600),
-    reason,
-    message: cleanText(message, 512),
-    since: previous?.find((problem) => problem.path === path && problem.reason === reason)?.since ?? timeText(nowMs),
-  }));
+  return sorted.slice(0, max).map(({ path, reason, message }) => {
+    const shown = cleanText(path, 600);
+    const before = previous?.find((problem) => problem.path === shown && problem.reason === reason);
+    return { path: shown, reason, message: cleanText(message, 512), since: before?.since ?? timeText(nowMs) };
+  });
 }
 
 /** Deep equality of two statuses; the order of members does not matter. */

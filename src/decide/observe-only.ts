@@ -8,6 +8,7 @@ import {
   type PairContext,
   reshaped,
   targetValue,
+  unreadableScaiVault,
   vaultVersion,
   type Verdict,
   type Wanted,
@@ -16,36 +17,29 @@ import type { TargetInput } from "./types.ts";
 
 /** `apply: Never`: compares each target with what it would follow and says equal or not; there are no actions. */
 export function observePair(context: PairContext): Verdict[] {
-  const { input, vault, secret } = context;
-  const verdicts: Verdict[] = [];
-  if (vault !== undefined)
-    verdicts.push(context.authority === "Source" ? observeFromSource(context, vault) : observeTruth(vault));
-  if (secret === undefined) return verdicts;
-  if (context.authority === "Source") return [...verdicts, observeFromSource(context, secret)];
-  const wanted: Wanted = {
-    from: "ScaiVault",
-    sourceID: vault?.sourceID ?? `scaivault:${vault?.ref ?? input.path}`,
-    version: vault === undefined ? "" : vaultVersion(vault.observation),
-    older: undefined,
-    numbered: true,
-    need: { kind: "TargetValue", target: "ScaiVault" },
-  };
-  const truth = verdicts[0]?.outcome;
-  if (truth?.state !== "InSync")
-    return [
-      ...verdicts,
-      outcome(secret, truth?.state ?? "Failed", truth?.reason ?? "InvalidSpec", truth?.message ?? ""),
-    ];
-  return [...verdicts, compare({ target: secret, wanted })];
+  const { vault, secret } = context;
+  if (context.authority === "Source")
+    return [vault, secret].flatMap((target) => (target === undefined ? [] : observeFromSource(context, target)));
+  if (vault === undefined)
+    return secret === undefined
+      ? []
+      : [outcome(secret, "Failed", "InvalidSpec", "authority ScaiVault needs a ScaiVault target")];
+  const truth = unreadableScaiVault(vault) ?? outcome(vault, "InSync", "Observed", "");
+  return secret === undefined ? [truth] : [truth, observeFromScaiVault(vault, secret, truth)];
 }
 
-function observeTruth(vault: TargetInput): Verdict {
-  const { presence, failure } = vault.observation;
-  if (presence === "Unknown")
-    return outcome(vault, "Unknown", failure?.reason ?? "Unexpected", failure?.message ?? `${vault.ref} was not seen`);
-  if (!vault.rights.read) return outcome(vault, "Failed", "NotGranted", `no right to read ${vault.ref}`);
-  if (presence !== "Present") return outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`);
-  return outcome(vault, "InSync", "Observed", "");
+function observeFromScaiVault(vault: TargetInput, secret: TargetInput, truth: Verdict): Verdict {
+  const { state, reason, message } = truth.outcome;
+  if (state !== "InSync") return outcome(secret, state, reason, message);
+  const wanted: Wanted = {
+    from: "ScaiVault",
+    sourceID: vault.sourceID ?? `scaivault:${vault.ref}`,
+    version: vaultVersion(vault.observation),
+    older: undefined,
+    numbered: true,
+    need: targetValue(vault),
+  };
+  return compare({ target: secret, wanted });
 }
 
 function observeFromSource({ input }: PairContext, target: TargetInput): Verdict {

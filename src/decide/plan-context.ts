@@ -123,6 +123,19 @@ export function makeAction(
   };
 }
 
+/** Why ScaiVault, as the side that is followed, cannot be read. */
+export function unreadableScaiVault(vault: TargetInput): Verdict | undefined {
+  const { presence, failure } = vault.observation;
+  if (presence === "Unknown")
+    return outcome(vault, "Unknown", failure?.reason ?? "Unexpected", failure?.message ?? `${vault.ref} was not seen`);
+  if (!vault.rights.read) return outcome(vault, "Failed", "NotGranted", `no right to read ${vault.ref}`);
+  if (presence === "SoftDeleted")
+    return outcome(vault, "Failed", "TargetSoftDeleted", `${vault.ref} is soft-deleted in ScaiVault`);
+  return presence === "Absent"
+    ? outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`)
+    : undefined;
+}
+
 /** Something keeps an action back until it is approved. */
 export interface Gate {
   readonly reason: Reason;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { PairWorld } from "./testing/pair-world.ts";
+import { planPair } from "./planner.ts";
 import type { Policies, TargetKind } from "./types.ts";
 
 const A = '{"key":"a"}';
@@ -360,6 +361,43 @@ describe("manual", () => {
     const world = flipped(true);
     world.foreignWrite("ScaiVault", B);
     expect(look(world)).toMatchObject({ states: ["V Conflict TargetChanged", "K Held BothChanged"], actions: [] });
+  });
+});
+
+describe("others in our name, and losses", () => {
+  it("does not fight another operator that writes in its name", () => {
+    const world = synced();
+    world.put(B);
+    world.markMoved = true;
+    expect(look(world)).toMatchObject({
+      states: ["V Conflict AnotherWriter", "K Conflict AnotherWriter"],
+      actions: [],
+    });
+    expect(look(world, true).actions).toEqual([]);
+  });
+
+  it("leaves a path that was deleted in ScaiVault to people with manual", () => {
+    const world = synced({ conflictResolution: "manual" });
+    world.remove("ScaiVault");
+    world.knownBefore = true;
+    expect(look(world)).toMatchObject({ states: ["V Conflict TargetChanged", "K Held BothChanged"], actions: [] });
+  });
+
+  it("does not take a path that was made anew for the old one, though the version number is the same", () => {
+    const world = flipped();
+    world.remove("ScaiVault");
+    world.foreignWrite("ScaiVault", B);
+    expect(world.vault.version).toBe(1);
+    expect(look(world).actions).toEqual(["Update K SourceChanged"]);
+  });
+
+  it("does not write under a living claim that goes before", () => {
+    const world = synced();
+    world.put(B);
+    const { input } = world.plan();
+    const targets = input.targets.map((target) => ({ ...target, claimedBy: "older" }));
+    const plan = planPair({ ...input, targets });
+    expect([plan.actions, plan.outcomes.map(({ reason }) => reason)]).toEqual([[], ["Claimed", "Claimed"]]);
   });
 });
 

@@ -11,6 +11,7 @@ import {
   type PairContext,
   remarkWhy,
   targetValue,
+  unreadableScaiVault,
   vaultVersion,
   type Verdict,
   type Wanted,
@@ -79,15 +80,8 @@ function fromScaiVault(context: PairContext): Verdict[] {
 }
 
 function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
-  const { input } = context;
-  const { source } = input;
-  const { presence, failure } = vault.observation;
-  if (presence === "Unknown")
-    return outcome(vault, "Unknown", failure?.reason ?? "Unexpected", failure?.message ?? `${vault.ref} was not seen`);
-  if (!vault.rights.read) return outcome(vault, "Failed", "NotGranted", `no right to read ${vault.ref}`);
-  if (presence === "SoftDeleted")
-    return outcome(vault, "Failed", "TargetSoftDeleted", `${vault.ref} is soft-deleted in ScaiVault`);
-  if (presence === "Absent") return outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`);
+  const unreadable = unreadableScaiVault(vault);
+  if (unreadable !== undefined) return unreadable;
   if (vault.markMoved === true)
     return outcome(
       vault,
@@ -95,13 +89,17 @@ function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
       "AnotherWriter",
       `the mark on ${vault.ref} was written by another operator in our name`,
     );
-  const marking = undecided(context, vault) ?? remark(context, vault);
-  if (marking !== undefined) return marking;
+  return undecided(context, vault) ?? remark(context, vault) ?? noteOldStore(context, vault);
+}
+
+/** What the old store says by now is only a note. */
+function noteOldStore({ input }: PairContext, vault: TargetInput): Verdict {
+  const { source, path } = input;
   const copied = ownMark(vault)?.version;
   if (source.state === "Gone" && source.believed)
-    return outcome(vault, "InSync", "Retired", `${input.path} is gone from the old store`);
+    return outcome(vault, "InSync", "Retired", `${path} is gone from the old store`);
   if (source.state === "Present" && copied !== undefined && copied !== source.version)
-    return outcome(vault, "InSync", "SourceChanged", `${input.path} is at ${source.version} in the old store`);
+    return outcome(vault, "InSync", "SourceChanged", `${path} is at ${source.version} in the old store`);
   return outcome(vault, "InSync", "InSync", "");
 }
 

@@ -53,6 +53,8 @@ export interface SyncStatusInput {
   readonly situation: SyncSituation;
   /** Last moment at which source and ScaiVault were seen; undefined: never by this process. */
   readonly lastGoodMs: number | undefined;
+  /** When this process began to look: copies grow stale from then on when it has seen nothing yet. */
+  readonly startedMs?: number | undefined;
   readonly wrote: boolean;
   readonly handledSyncRequest?: string | undefined;
 }
@@ -101,7 +103,7 @@ function verdictsOf(input: SyncStatusInput): Verdict[] {
   if (situation.kind === "Refused") return notReady(situation.reason, situation.message);
   if (keepsPrevious(input)) return (previous?.conditions ?? []).map((condition) => ({ ...condition }) as Verdict);
   const bad = badOf(situation);
-  const stale = bad.length > 0 && bad.every(({ reason }) => outages.has(reason)) && wasReady(input);
+  const stale = bad.length > 0 && bad.every(({ reason }) => outages.has(reason)) && wasReady(input) && isOld(input);
   const main = stale
     ? notReady("Stale", `${bad[0]?.reason ?? "SourceUnavailable"}: ${bad[0]?.message ?? ""}`)
     : bad.length === 0
@@ -134,12 +136,16 @@ function problemPath(pair: PairReport, target: TargetReport): string {
 
 /** During an outage nothing is said anew until the copies are stale. */
 function keepsPrevious(input: SyncStatusInput): boolean {
-  const { situation, effective, lastGoodMs, nowMs, previous, generation } = input;
+  const { situation, previous, generation } = input;
   if (situation.kind !== "Evaluated" || !wasReady(input) || previous?.observedGeneration !== generation) return false;
   const bad = badOf(situation);
   if (bad.length === 0 || !bad.every(({ reason, state }) => outages.has(reason) && state !== "Failed")) return false;
-  const since = lastGoodMs ?? nowMs;
-  return nowMs - since < STALE_INTERVALS * effective.syncIntervalMs;
+  return !isOld(input);
+}
+
+/** Nothing was seen for three intervals, counted from the start of a process that has seen nothing yet. */
+function isOld({ effective, lastGoodMs, startedMs, nowMs }: SyncStatusInput): boolean {
+  return nowMs - (lastGoodMs ?? startedMs ?? nowMs) >= STALE_INTERVALS * effective.syncIntervalMs;
 }
 
 function wasReady({ previous }: SyncStatusInput): boolean {
@@ -149,13 +155,15 @@ function wasReady({ previous }: SyncStatusInput): boolean {
 
 function ready(situation: Evaluated): Verdict {
   const targets = situation.pairs.flatMap((pair) => pair.targets);
-  const special = targets.find((target) => target.reason !== "InSync")?.reason;
-  const all = targets.every((target) => target.reason === special);
-  const reason: Reason = situation.applyNever ? "Observed" : special !== undefined && all ? special : "InSync";
+  // What is special of a secret is said of the object when it holds for all of its secrets.
+  const [special, ...others] = new Set(
+    situation.pairs.map((pair) => pair.targets.find((target) => target.reason !== "InSync")?.reason ?? "InSync"),
+  );
+  const reason: Reason = situation.applyNever ? "Observed" : others.length === 0 ? (special ?? "InSync") : "InSync";
   const total = situation.pairs.length;
   const message = situation.subtree
     ? `${total} of ${total} in sync`
-    : (targets.find(({ message: m }) => m !== "")?.message ?? "");
+    : (targets.find(({ message: text }) => text !== "")?.message ?? "");
   return { type: "Ready", status: "True", reason, message };
 }
 
@@ -236,7 +244,7 @@ function shown(situation: Evaluated, { previous, nowMs }: SyncStatusInput): Secr
   const counts = {
     found: situation.pairs.length + situation.problems.length,
     inSync: situation.pairs.filter(({ targets }) => targets.every(({ state }) => fine.has(state))).length,
-    failed: states(["Failed", "Unknown"]) + situation.problems.length,
+    failed: failedPairs(situation) + situation.problems.length,
     conflicts: states(["Conflict"]),
     held: states(["Held"]),
   };
@@ -248,6 +256,13 @@ function shown(situation: Evaluated, { previous, nowMs }: SyncStatusInput): Secr
     ...(situation.plan.hash === "" ? {} : { plan: situation.plan }),
     ...(problems.length === 0 ? {} : { problems }),
   };
+}
+
+/** Secrets that failed or wait for something outside; not those that are only under way. */
+function failedPairs({ pairs }: Evaluated): number {
+  const waits = ({ state, reason }: TargetReport): boolean =>
+    state === "Failed" || state === "Unknown" || (state === "Pending" && reason !== "Progressing");
+  return pairs.filter(({ targets }) => targets.some(waits)).length;
 }
 
 function targetStatus(target: TargetReport): NonNullable<SecretSyncStatus["targets"]>[number] {

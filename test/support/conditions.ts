@@ -1,9 +1,14 @@
-/** What must hold of the conditions of every status of ours, as kstatus and people read them. */
 import { expect } from "vitest";
 import type { Condition } from "../../src/api/index.ts";
 import { reasons } from "../../src/errors/index.ts";
 
-const onlyWhileTrue: ReadonlySet<string> = new Set([
+interface StatusLike {
+  readonly observedGeneration?: number | undefined;
+  readonly conditions?: readonly Condition[] | undefined;
+}
+
+/** Conditions that stand only while they are True. */
+const onlyWhileTrue = new Set([
   "Reconciling",
   "Stalled",
   "Stale",
@@ -13,27 +18,33 @@ const onlyWhileTrue: ReadonlySet<string> = new Set([
   "ApprovalNeeded",
   "TargetsDiverged",
 ]);
+const others = new Set(["Ready", "SourceReachable", "ScaiVaultReachable"]);
+const CONTROL = /[\p{Cc}\p{Cf}]/u;
 
-interface Status {
-  readonly observedGeneration?: number | undefined;
-  readonly conditions?: readonly Condition[] | undefined;
-}
-
-/** Ready is there exactly once; the others only while they are True; every reason is in the table; times are whole. */
-export function expectSaneConditions(status: Status | undefined): void {
+/**
+ * What has to hold for every status that the operator writes: kstatus' rules, the closed tables of types and reasons,
+ * one line of clean text in each message.
+ */
+export function expectSaneConditions(status: StatusLike | undefined): void {
   const conditions = status?.conditions ?? [];
   const types = conditions.map(({ type }) => type);
-  expect(types.filter((type) => type === "Ready")).toHaveLength(1);
-  expect(new Set(types).size).toBe(types.length);
+  expect(types[0], "Ready comes first").toBe("Ready");
+  expect(new Set(types).size, "each type once").toBe(types.length);
   for (const condition of conditions) {
-    if (onlyWhileTrue.has(condition.type)) expect(condition.status, condition.type).toBe("True");
-    expect(condition.reason === "Ok" || condition.reason in reasons, condition.reason).toBe(true);
-    expect(condition.observedGeneration).toBe(status?.observedGeneration);
-    expect(condition.lastTransitionTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
-    expect(condition.message.length).toBeLessThanOrEqual(1024);
+    const { type, status: is, reason, message, observedGeneration, lastTransitionTime } = condition;
+    expect(onlyWhileTrue.has(type) || others.has(type), `type ${type}`).toBe(true);
+    if (onlyWhileTrue.has(type)) expect(is, `${type} stands only while True`).toBe("True");
+    expect(reason === "Ok" || Object.hasOwn(reasons, reason), `reason ${reason}`).toBe(true);
+    expect(observedGeneration, `${type}'s generation`).toBe(status?.observedGeneration);
+    expect(lastTransitionTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    expect(message).not.toMatch(CONTROL);
+    expect(message.length).toBeLessThanOrEqual(1024);
   }
-  const is = (type: string) => conditions.some((one) => one.type === type && one.status === "True");
-  // kstatus: in progress and stalled exclude Ready and each other.
-  if (is("Ready")) expect(types.filter((type) => type === "Reconciling" || type === "Stalled")).toEqual([]);
-  expect(is("Reconciling") && is("Stalled")).toBe(false);
+  const is = (type: string): boolean => conditions.some((one) => one.type === type && one.status === "True");
+  const ready = conditions.find(({ type }) => type === "Ready");
+  for (const bad of ["Reconciling", "Stalled", "Stale", "Conflict", "DeletionHeld", "ChangeHeld", "ApprovalNeeded"])
+    if (is(bad)) expect(ready?.status, `${bad} and Ready`).not.toBe("True");
+  expect(is("Reconciling") && is("Stalled"), "Reconciling and Stalled exclude each other").toBe(false);
+  if (ready?.status === "True") expect(reasons[ready.reason as keyof typeof reasons].kind).toBe("ok");
+  if (ready?.status === "False") expect(ready.message, "why it is not Ready").not.toBe("");
 }

@@ -71,6 +71,8 @@ export class PairWorld {
   hasSecret = true;
   vaultGoneBelieved = false;
   vaultUnknown = false;
+  markMoved = false;
+  knownBefore = false;
   reverts = 0;
   rights = { read: true, write: true, delete: true };
   /** Living objects by name; the mark's owner may be one of these. */
@@ -241,6 +243,8 @@ export class PairWorld {
       shape: kind === "ScaiVault" ? "vshape" : this.shape,
       reverts: this.reverts,
       content,
+      markMoved: this.markMoved,
+      knownBefore: this.knownBefore,
       ...(kind === "ScaiVault"
         ? { sourceID: vaultSourceIDOf(ring, VAULT_PATH), goneBelieved: this.vaultGoneBelieved }
         : {}),
