@@ -1,9 +1,8 @@
 /** What the phases of scenarios do. */
 import { randomBytes } from "node:crypto";
 import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { fullName, installChart, operatorConfig, startOperator } from "../local/quickstart/chart.ts";
+import { installChart, operatorConfig, prepareOperator, startOperator } from "../local/quickstart/chart.ts";
 import { step, type World } from "../local/quickstart/world.ts";
-import { prepareReplica } from "../local/deployment.ts";
 import { parseDuration } from "../src/api/index.ts";
 import type { PhaseName } from "./scenarios.ts";
 import { backendName, type BenchWorld } from "./world.ts";
@@ -157,11 +156,8 @@ async function declare(world: BenchWorld): Promise<void> {
 }
 
 async function start(world: BenchWorld): Promise<void> {
-  const { cluster, operatorNamespace, release, folder: root, bundle } = world;
   await say(world, "operator, with the chart's ServiceAccount", async () => {
-    const image = { "/app": bundle };
-    const options = { cluster, namespace: operatorNamespace, name: fullName(release), folder: root, image };
-    const operator = (world.operator = await prepareReplica(options, 0));
+    const operator = (world.operator = await prepareOperator(chartWorld(world)));
     await startOperator(chartWorld(world), operator);
   });
 }

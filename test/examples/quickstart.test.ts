@@ -98,7 +98,7 @@ it("shows the rotation in both targets, written once", () => {
   expect(source.to).not.toBe(source.from);
   expect([scaivault.from, scaivault.to]).toEqual([1, 2]);
   expect(secret.name).toBe("stripe");
-  expect(world.stores.scaivault.admin.peek(scaivault.path)?.versions).toEqual([1, 2]);
+  expect(world.stores.scaivault.admin.peek(scaivault.path)?.versions).toEqual([2, 1]);
 });
 
 it("asked each store as the made login and nothing outside its rights", () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pathMapper } from "./deployment.ts";
+import { pathMapper } from "./mounts.ts";
 
 const map = pathMapper(
   new Map([
