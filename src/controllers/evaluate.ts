@@ -12,6 +12,7 @@ import type { Authority, SecretPayload } from "../model/index.ts";
 import type { RenderedContent, SourceRead, TargetObservation } from "../ports/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
 import type { ComparisonMemo } from "./comparison-memo.ts";
+import type { PlanMemo, Remembered } from "./plan-memo.ts";
 
 /** One target as it goes into an evaluation: the target itself and what metadata and rights say of it. */
 export interface EvaluatedTarget {
@@ -44,6 +45,8 @@ export interface PairContext {
   readSource(signal: AbortSignal): Promise<SourceRead>;
   /** With apply Never: what earlier comparisons said. */
   readonly memo: ComparisonMemo;
+  /** What values said when they were read last. */
+  readonly plans: PlanMemo;
   /** Whether a plan with these actions carries a valid approval. */
   approved(plan: PairPlan): boolean;
 }
@@ -74,6 +77,9 @@ const MAX_ROUNDS = 4;
  */
 export async function evaluatePair(context: PairContext, signal: AbortSignal): Promise<PairResult> {
   const values: PairValues = { rendered: new Map(), held: new Map() };
+  const said = context.plans.recall(context);
+  const waiting = said === undefined ? undefined : planAgain(context, said);
+  if (waiting !== undefined) return { context, plan: waiting, values, keys: comparisons(context, values) };
   const unrenderable = new Map<BoundTarget, SyncError>();
   let authority: Authority = context.policies.authority;
   let source = context.source;
@@ -81,17 +87,7 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
   for (let round = 0; ; round += 1) {
     renderAll(context, authority, values, unrenderable);
     const inputs = context.targets.map((target) => targetInput(context, target, values, unrenderable));
-    const input = {
-      path: context.path,
-      owner: context.owner,
-      sourceID: context.sourceID,
-      policies: context.policies,
-      source,
-      targets: inputs,
-      brakes: context.brakes,
-    };
-    let plan = planPair({ ...input, approved: false });
-    if (plan.held.length > 0 && context.approved(plan)) plan = planPair({ ...input, approved: true });
+    const plan = planOf(context, source, inputs);
     if (plan.authority !== authority) {
       // The content of Secrets comes from the other side now: what was rendered does not count.
       authority = plan.authority;
@@ -100,6 +96,7 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
       if (round < MAX_ROUNDS) continue;
     }
     if (plan.needs.length === 0 || round >= MAX_ROUNDS) {
+      if (sourceError === undefined) remember(context, plan, values, unrenderable);
       const keys = comparisons(context, values);
       return { context, plan, values, keys, ...(sourceError === undefined ? {} : { sourceError }) };
     }
@@ -114,6 +111,52 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
       }
     }
   }
+}
+
+/** Plans, and plans again as approved when what is held carries an approval. */
+function planOf(context: PairContext, source: SourceState, targets: readonly TargetInput[]): PairPlan {
+  const { path, owner, sourceID, policies, brakes } = context;
+  const input = { path, owner, sourceID, policies, source, targets, brakes };
+  const plan = planPair({ ...input, approved: false });
+  return plan.held.length > 0 && context.approved(plan) ? planPair({ ...input, approved: true }) : plan;
+}
+
+/** The plan of a pair that still waits as it did when its values were read last; undefined when they are needed again. */
+function planAgain(context: PairContext, said: Remembered): PairPlan | undefined {
+  const inputs = context.targets.map((evaluated): TargetInput => {
+    const known = said.byTarget.get(evaluated.target.targetID);
+    const { reason, message } = known?.unrenderable ?? {};
+    return {
+      ...targetInput(context, evaluated, { rendered: new Map(), held: new Map() }, new Map()),
+      content: known?.content ?? {},
+      ...(reason === undefined || message === undefined ? {} : { unrenderable: { reason, message } }),
+    };
+  });
+  const plan = planOf(context, context.source, inputs);
+  const still = plan.actions.length === 0 && plan.needs.length === 0 && plan.authority === said.authority;
+  return still ? plan : undefined;
+}
+
+function remember(
+  context: PairContext,
+  plan: PairPlan,
+  values: PairValues,
+  unrenderable: ReadonlyMap<BoundTarget, SyncError>,
+): void {
+  const read = values.source !== undefined || values.held.size > 0;
+  if (plan.actions.length > 0 || !read || context.source.state !== "Present") {
+    context.plans.forget(context);
+    return;
+  }
+  // A stage may have moved on between the poll and the read: then the value is not that of the version in the facts.
+  if (values.source !== undefined && values.source.version !== context.source.version) return;
+  const byTarget = new Map(
+    context.targets.map(({ target, observation }) => [
+      target.targetID,
+      { content: contentFacts(context.ring, target, observation, values), unrenderable: unrenderable.get(target) },
+    ]),
+  );
+  context.plans.keep(context, { authority: plan.authority, byTarget });
 }
 
 /** People who only observe want to know which keys differ. Values are compared here and dropped afterwards. */

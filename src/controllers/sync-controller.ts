@@ -15,6 +15,7 @@ import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
 import { situationOf } from "./report.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { membersOf } from "./members.ts";
+import { PlanMemo } from "./plan-memo.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { type Pair, pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
 import { viewSync } from "./views.ts";
@@ -49,6 +50,7 @@ export class SyncController {
   readonly #reverts: Reverts;
   readonly #marks = new OwnMarks();
   readonly #memo = new ComparisonMemo();
+  readonly #plans = new PlanMemo();
   readonly #failures = new Map<string, number>();
   readonly #requests = new Map<string, { value: string; atMs: number }>();
 
@@ -235,6 +237,7 @@ export class SyncController {
         brakes: this.#brakes(subject, pair, source, targets),
         ring: world.ring,
         memo: this.#memo,
+        plans: this.#plans,
         readSource: async (aborted) => {
           if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
           world.metrics.valueRead(store.identity);
