@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import {
   BRAKE_WINDOW_MS,
   type BrakeKind,
+  brakeKindOf,
   BrakeWindows,
   believe,
   claimedBy,
@@ -61,6 +62,23 @@ describe("brakes", () => {
     expect(brakes.check({ ...key, namespace: "shop" }, "deletion", "b", 5, now + 1)).toBe("Open");
     expect(brakes.check({ ...key, store: "vault" }, "deletion", "b", 5, now + 1)).toBe("Open");
     expect(brakes.check(key, "deletion", "b", 5, now + BRAKE_WINDOW_MS)).toBe("Open");
+  });
+
+  it("takes one after the other, however many saw it open before", () => {
+    const { brakes, now } = warm();
+    const items = Array.from({ length: 50 }, (_, at) => `s${at}`);
+    expect(items.every((item) => brakes.check(key, "deletion", item, 100, now) === "Open")).toBe(true);
+    expect(items.filter((item) => brakes.take(key, "deletion", item, 100, now) === "Open")).toHaveLength(10);
+    expect(brakes.check(key, "deletion", "s0", 100, now + 3 * BRAKE_WINDOW_MS)).toBe("Held");
+  });
+
+  it("counts values that follow the source, not first copies, repairs or spec edits", () => {
+    const kinds = (
+      ["NewTarget", "SourceChanged", "BothChanged", "SourceMoved", "ShapeChanged", "MarkLost"] as const
+    ).map((why) => brakeKindOf({ kind: why === "NewTarget" ? "Create" : "Update", why }));
+    expect(kinds).toEqual([undefined, "change", "change", "change", undefined, undefined]);
+    expect(brakeKindOf({ kind: "Restore", why: "Drift" })).toBeUndefined();
+    expect(brakeKindOf({ kind: "Delete", why: "SourceGone" })).toBe("deletion");
   });
 
   it("moves on when what was held is back, or was approved", () => {

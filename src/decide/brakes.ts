@@ -1,4 +1,5 @@
-import type { PairPlan } from "./types.ts";
+import { isBraked } from "./plan-context.ts";
+import type { Action, PairPlan } from "./types.ts";
 
 export const BRAKE_WINDOW_MS = 10 * 60_000;
 
@@ -10,6 +11,12 @@ export interface BrakeKey {
 
 /** Deletions of copies, or changes of values that exist already. First copies are neither. */
 export type BrakeKind = "deletion" | "change";
+
+/** What an action counts as; undefined for first copies, repairs, marks and what a spec edit asked for. */
+export function brakeKindOf(action: Pick<Action, "kind" | "why">): BrakeKind | undefined {
+  if (action.kind === "Delete") return "deletion";
+  return action.kind === "Update" && isBraked(action.why) ? "change" : undefined;
+}
 
 interface Window {
   /** Secret to when it was deleted or changed, ms. */
@@ -60,6 +67,17 @@ export class BrakeWindows {
     }
     const { share, atLeast } = limits[kind];
     return counted.size >= atLeast && counted.size > total * share ? "Held" : "Open";
+  }
+
+  /**
+   * Checks and records in one step, right before the action is carried out: what was planned at the same time by several
+   * workers does not pass together. `Held`: it must not be done; it counts as held.
+   */
+  take(key: BrakeKey, kind: BrakeKind, item: string, total: number, nowMs: number): "Open" | "Held" {
+    const verdict = this.check(key, kind, item, total, nowMs);
+    if (verdict === "Open") this.record(key, kind, item, nowMs);
+    else this.hold(key, kind, item);
+    return verdict;
   }
 
   /** It was done, by itself or by approval. */

@@ -1,5 +1,5 @@
 export { type Belief, believe, noBelief } from "./belief.ts";
-export { BRAKE_WINDOW_MS, type BrakeKey, type BrakeKind, BrakeWindows } from "./brakes.ts";
+export { BRAKE_WINDOW_MS, type BrakeKey, type BrakeKind, brakeKindOf, BrakeWindows } from "./brakes.ts";
 export { type Claim, claimedBy, incumbentOf, type IncumbentVerdict } from "./claims.ts";
 export { type CleanupInput, type CleanupPlan, planCleanup } from "./cleanup.ts";
 export { checkGlob, globCovers, globMatches } from "./glob.ts";

@@ -145,6 +145,11 @@ export interface Gate {
 /** Spec edits and repairs are not what the change brake counts. */
 const notBraked: ReadonlySet<Why> = new Set(["NewTarget", "ShapeChanged", "Drift", "MarkLost"]);
 
+/** Whether a value that is written for this reason counts as a changed one. */
+export function isBraked(why: Why): boolean {
+  return !notBraked.has(why);
+}
+
 /**
  * What holds an action back, if anything does. Asked before values are read, and without them: a held action must look
  * the same each time, since an approval is bound to it, and holding costs no reads.
@@ -163,7 +168,7 @@ export function gateOf(context: PairContext, target: TargetInput, wanted: Wanted
       reason: "VersionWentBack",
       message: `${input.path} shows version ${wanted.version}, older than ${back.version}, which was copied`,
     };
-  if (target.observation.presence === "Present" && input.brakes.change === "Held" && !notBraked.has(why))
+  if (target.observation.presence === "Present" && input.brakes.change === "Held" && isBraked(why))
     return { reason: "ManyChanges", message: `${target.ref}: unusually many values changed at once` };
   return undefined;
 }
