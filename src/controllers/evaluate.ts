@@ -174,7 +174,7 @@ function comparisons(
     if (wanted === undefined || (held === undefined && observation.presence !== "Absent")) continue;
     const keys = compareKeys(wanted, held);
     found.set(target, keys);
-    const equal = held !== undefined && sameContent(wanted, held);
+    const equal = held !== undefined && isEqual(target, wanted, held);
     if (held !== undefined) memo.set(target, source.version, observation.fence, { equal, keys });
   }
   return found;
@@ -279,6 +279,11 @@ function contentFacts(
     ...(wanted === undefined ? {} : { rendered: true }),
     ...(wanted !== undefined && mark !== undefined ? { sourceEqualsMark: matches(wanted) } : {}),
     ...(held !== undefined && mark !== undefined ? { targetEqualsMark: matches(held) } : {}),
-    ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: sameContent(wanted, held) } : {}),
+    ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: isEqual(target, wanted, held) } : {}),
   };
+}
+
+/** In ScaiVault the type is only a hint (people write `kv` where we write `json`): the data decide. */
+function isEqual(target: BoundTarget, wanted: RenderedContent, held: RenderedContent): boolean {
+  return sameContent(target.kind === "ScaiVault" ? { ...wanted, type: held.type } : wanted, held);
 }
