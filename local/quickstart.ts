@@ -12,7 +12,7 @@ import { startEnvironment, type Environment, type Part } from "./environment.ts"
 import { localFolder, repositoryRoot } from "./paths.ts";
 import { streamProgress, type Progress } from "./progress.ts";
 import { flowTable, nextSteps, rotationText, styleFor } from "./quickstart/report.ts";
-import { removeFromCluster, runQuickstart, type Run } from "./quickstart/run.ts";
+import { newRun, removeFromCluster, runQuickstart, type Run } from "./quickstart/run.ts";
 import { QuickstartFailed, step, type Stores, type World } from "./quickstart/world.ts";
 import { vaultClient } from "./vault-client.ts";
 
@@ -76,7 +76,7 @@ async function openWorld(options: Options, progress: Progress, session: Session)
     cluster,
     stores,
     release,
-    operatorNamespace: "scaivault-operator",
+    operatorNamespace: namespaceFor(options),
     examples: join(repositoryRoot, "examples", "quickstart"),
     bundle: app,
     folder,
@@ -95,12 +95,16 @@ async function clusterOf(options: Options, environment: Environment, progress: P
   return cluster;
 }
 
+/** In a cluster that stays, not the namespace that an install by the book has. */
+const namespaceFor = ({ context }: Options): string =>
+  context === undefined ? "scaivault-operator" : "scaivault-quickstart";
+
 /** Two operators without a common key would work on the same objects. */
 async function refuseOtherOperator(cluster: Cluster): Promise<void> {
   const template = '{range .items[*]}{.metadata.namespace}/{.metadata.name}{"\\n"}{end}';
-  const label = "app.kubernetes.io/name=scaivault-operator,app.kubernetes.io/part-of!=scaivault-quickstart";
+  const label = "app.kubernetes.io/name=scaivault-operator";
   const found = await cluster.kubectl(["get", "deployments", "-A", "-l", label, "-o", `jsonpath=${template}`]);
-  const others = found.split("\n").filter((name) => name !== "" && name !== "scaivault-operator/scaivault-operator");
+  const others = found.split("\n").filter((name) => name !== "" && !name.startsWith("scaivault-quickstart/"));
   if (others.length === 0) return;
   throw new QuickstartFailed(
     `The cluster already has an operator: ${others.join(", ")}. Both would work on the same objects.`,
@@ -112,7 +116,7 @@ async function end({ environment, world, run }: Session, options: Options): Prom
   run.seeded?.close();
   await run.operator?.stop();
   if (world !== undefined && options.context !== undefined) {
-    await step(world.progress, `removing what was made in ${options.context}`, () => removeFromCluster(world));
+    await step(world.progress, `removing what was made in ${options.context}`, () => removeFromCluster(world, run));
   }
   await environment?.stop();
   if (world !== undefined) rmSync(world.folder, { recursive: true, force: true });
@@ -152,7 +156,7 @@ async function untilStopped(interrupted: Promise<void>, session: Session): Promi
 
 async function main(options: Options): Promise<number> {
   const progress = streamProgress();
-  const session: Session = { run: {} };
+  const session: Session = { run: newRun() };
   const interrupted = new Promise<void>((resolve) => {
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => resolve());
   });

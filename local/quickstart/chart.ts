@@ -1,5 +1,6 @@
 /** Installs the chart with real helm, as a platform team would, and runs its Deployment on this machine. */
 import { join } from "node:path";
+import type { Cluster } from "../cluster.ts";
 import { prepareReplica, waitForLeader, type Replica } from "../deployment.ts";
 import { repositoryRoot } from "../paths.ts";
 import type { Logins } from "./stores.ts";
@@ -58,21 +59,30 @@ export function chartValues(world: World): Record<string, unknown> {
   };
 }
 
-/** Makes a namespace of the quickstart. One of that name that it did not make is left alone. @throws QuickstartFailed */
-export async function makeNamespace(
-  { cluster }: Pick<World, "cluster">,
-  name: string,
-  mayExist: boolean,
-): Promise<void> {
+/** Whether the quickstart made a namespace. `undefined`: there is none. */
+export async function isOurs(cluster: Pick<Cluster, "find">, name: string): Promise<boolean | undefined> {
   const there = await cluster.find<{ metadata: { labels?: Record<string, string> } }>(`/api/v1/namespaces/${name}`);
-  const [[label, text]] = Object.entries(partOf) as [[string, string]];
-  if (there !== undefined && !mayExist && there.metadata.labels?.[label] !== text) {
+  if (there === undefined) return undefined;
+  return Object.entries(partOf).every(([label, text]) => there.metadata.labels?.[label] === text);
+}
+
+/**
+ * Makes a namespace of the quickstart.
+ * @param mayExist use one of that name that it did not make; else that is refused
+ * @returns whether it is the quickstart's own, so that it may be deleted at the end
+ * @throws QuickstartFailed
+ */
+export async function makeNamespace(cluster: Cluster, name: string, mayExist: boolean): Promise<boolean> {
+  const ours = await isOurs(cluster, name);
+  if (ours === false) {
+    if (mayExist) return false;
     throw new QuickstartFailed(
       `The cluster has a namespace ${name} already, and the quickstart did not make it.`,
       "Use another cluster, or the local control plane (leave --context out).",
     );
   }
   await cluster.apply([{ apiVersion: "v1", kind: "Namespace", metadata: { name, labels: partOf } }]);
+  return true;
 }
 
 /** Whether another release keeps an object; helm would refuse to take it over. */

@@ -1,6 +1,6 @@
 /** The quickstart's steps in their order, from empty stores to a rotated value. */
 import type { Replica } from "../deployment.ts";
-import { installChart, makeNamespace, prepareOperator, startOperator } from "./chart.ts";
+import { installChart, isOurs, makeNamespace, prepareOperator, startOperator } from "./chart.ts";
 import { applyExamples, makeCredentials, readExamples, waitReady, type Manifest } from "./examples.ts";
 import { readFlows, type Flow } from "./flows.ts";
 import { rotate, type Rotation } from "./rotation.ts";
@@ -18,7 +18,14 @@ export interface Run {
   operator?: Replica;
   seeded?: Seeded;
   manifests?: readonly Manifest[];
+  /** Namespaces that this run made, or an earlier one that did not come to its end. */
+  readonly namespaces: string[];
+  /** The chart is (being) installed. */
+  installing?: boolean;
 }
+
+/** A run that has done nothing yet. */
+export const newRun = (): Run => ({ namespaces: [] });
 
 /** What may already be there. */
 export interface RunOptions {
@@ -33,13 +40,14 @@ export interface RunOptions {
  */
 export async function runQuickstart(world: World, run: Run, options: RunOptions): Promise<Outcome> {
   const { progress } = world;
+  for (const name of [world.operatorNamespace, namespace])
+    if (await makeNamespace(world.cluster, name, options.mayExist)) run.namespaces.push(name);
   const seeded = (run.seeded = await step(progress, "secrets and logins in the stores", () =>
     seedStores(world.stores),
   ));
   const manifests = (run.manifests = readExamples(world));
   const operator = await step(progress, `helm install ${world.release}`, async () => {
-    await makeNamespace(world, world.operatorNamespace, options.mayExist);
-    await makeNamespace(world, namespace, options.mayExist);
+    run.installing = true;
     await installChart(world, seeded.logins);
     return (run.operator = await prepareOperator(world));
   });
@@ -54,13 +62,20 @@ export async function runQuickstart(world: World, run: Run, options: RunOptions)
   return { flows, rotation };
 }
 
-/** Takes away what a run made in a cluster that stays: objects, release, namespaces. CRDs stay, as helm leaves them. */
-export async function removeFromCluster(world: World): Promise<void> {
+/**
+ * Takes away what a run made in a cluster that stays: objects, release, namespaces. Namespaces of others are left alone with
+ * all that is in them, and so are CRDs, as with every `helm uninstall`.
+ */
+export async function removeFromCluster(world: World, run: Run): Promise<void> {
   const { cluster, release, operatorNamespace } = world;
   const gone = ["--ignore-not-found", "--timeout=60s"];
-  await cluster
-    .kubectl(["-n", namespace, "delete", "secretsyncs,federationbackends", "--all", ...gone])
-    .catch(() => "");
-  await cluster.helm(["uninstall", release, "-n", operatorNamespace, "--ignore-not-found"]).catch(() => "");
-  await cluster.kubectl(["delete", "namespace", namespace, operatorNamespace, ...gone]).catch(() => "");
+  const own: string[] = [];
+  for (const name of run.namespaces) if ((await isOurs(cluster, name)) === true) own.push(name);
+  if (own.includes(namespace))
+    await cluster
+      .kubectl(["-n", namespace, "delete", "secretsyncs,federationbackends", "--all", ...gone])
+      .catch(() => "");
+  if (run.installing === true)
+    await cluster.helm(["uninstall", release, "-n", operatorNamespace, "--ignore-not-found"]).catch(() => "");
+  if (own.length > 0) await cluster.kubectl(["delete", "namespace", ...own, ...gone]).catch(() => "");
 }

@@ -9,13 +9,13 @@ import { silentProgress } from "../../local/progress.ts";
 import { fullName } from "../../local/quickstart/chart.ts";
 import { secretData } from "../../local/quickstart/flows.ts";
 import { flowTable, rotationText, styleFor } from "../../local/quickstart/report.ts";
-import { type Outcome, removeFromCluster, type Run, runQuickstart } from "../../local/quickstart/run.ts";
+import { newRun, type Outcome, removeFromCluster, type Run, runQuickstart } from "../../local/quickstart/run.ts";
 import type { Seed } from "../../local/quickstart/stores.ts";
 import type { World } from "../../local/quickstart/world.ts";
 import { bundle } from "../../scripts/build.ts";
 import { testEnvironment } from "../support/environment.ts";
 
-const run: Run = {};
+const run: Run = newRun();
 const ends: (() => Promise<unknown>)[] = [];
 let world: World;
 let outcome: Outcome;
@@ -44,7 +44,9 @@ beforeAll(async () => {
     folder,
     progress: silentProgress,
   };
-  ends.push(() => removeFromCluster(world));
+  // Other tests may have left a namespace of this name.
+  await world.cluster.kubectl(["delete", "namespace", "billing", "--ignore-not-found"]);
+  ends.push(() => removeFromCluster(world, run));
   ends.push(async () => run.operator?.stop());
   outcome = await runQuickstart(world, run, { mayExist: true });
 });
@@ -139,4 +141,20 @@ it("prints no value, and its operator logs none", () => {
       expect(log.includes(form)).toBe(false);
     }
   }
+});
+
+it("leaves a namespace that it did not make alone, and says so", async () => {
+  const { kube } = testEnvironment();
+  await kube.ensureNamespace("somebody-elses");
+  const other = { ...world, operatorNamespace: "somebody-elses", release: "not-installed" };
+  const second = newRun();
+  await expect(runQuickstart(other, second, { mayExist: false })).rejects.toMatchObject({
+    message: "The cluster has a namespace somebody-elses already, and the quickstart did not make it.",
+  });
+  second.seeded?.close();
+  // Even when a run believes that it made it, the label decides.
+  for (const namespaces of [second.namespaces, ["somebody-elses"]])
+    await removeFromCluster(other, { ...second, namespaces });
+  const left = await kube.request({ path: "/api/v1/namespaces/somebody-elses" });
+  expect(left.json()["status"]).toEqual({ phase: "Active" });
 });
