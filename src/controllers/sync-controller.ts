@@ -333,7 +333,7 @@ export class SyncController {
       },
       signal,
     );
-    if (executed.errors.some(({ code }) => code === "fence")) this.#forgetObserved(result);
+    if (executed.errors.length > 0) this.#forgetUncertain(result, executed);
     for (const error of executed.errors) {
       const { namespace, name } = subject.sync.metadata;
       world.log.warn("write failed", {
@@ -348,10 +348,19 @@ export class SyncController {
     return executed;
   }
 
-  /** A target moved since it was looked at: what was seen of it must not be planned with again. */
-  #forgetObserved({ context }: PairResult): void {
-    for (const { target } of context.targets)
+  /**
+   * A target that moved since it was looked at must not be planned with again. A write that failed otherwise may have been
+   * carried out all the same, so that the mark there may be ours although we do not know of it.
+   */
+  #forgetUncertain({ context, plan }: PairResult, { done, errors }: ExecutedPair): void {
+    const moved = errors.every(({ code }) => code === "fence");
+    for (const action of plan.actions) {
+      if (done.includes(action)) continue;
+      const target = context.targets.find((one) => one.target.kind === action.target)?.target;
+      if (target === undefined) continue;
       if (target.kind === "ScaiVault") this.#world.scaivault?.observations.forget({ path: target.ref });
+      if (!moved) this.#marks.delete(target.targetID);
+    }
   }
 
   #written(

@@ -122,15 +122,17 @@ function notMarked(following: Following): Verdict | undefined {
   const { target } = following;
   const { state } = target.observation.mark;
   if (state === "Valid") return undefined;
+  const { failure } = target.observation;
+  if (state === "None" && failure?.reason === "NoRoomForMark") return adopt(following, "NoRoomForMark", failure.message);
   if (state === "None") return adopt(following, "NotOwned", `${target.ref} exists and is not ours`);
   return adopt(following, "BaseUnknown", `the mark on ${target.ref} cannot be checked`);
 }
 
 /** What is not ours is taken over only when asked for and equal; else it is left alone, and the reason says why. */
-function adopt(following: Following, refusal: "NotOwned" | "BaseUnknown", message: string): Verdict {
+function adopt(following: Following, refusal: "NotOwned" | "NoRoomForMark" | "BaseUnknown", message: string): Verdict {
   const { context, target, wanted } = following;
   if (context.input.policies.adopt !== "IfEqual")
-    return outcome(target, refusal === "NotOwned" ? "Failed" : "Held", refusal, message);
+    return outcome(target, refusal === "BaseUnknown" ? "Held" : "Failed", refusal, message);
   if (target.observation.controllerOwner !== undefined)
     return outcome(
       target,

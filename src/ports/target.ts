@@ -31,7 +31,7 @@ export interface TargetObservation {
   readonly markLost?: boolean | undefined;
   /** Fences: uid and resource version for Secrets, the version for ScaiVault. Opaque to the planner. */
   readonly fence: string;
-  /** With `presence: "Unknown"`: why it could not be asked. */
+  /** With `presence: "Unknown"`: why it could not be asked. With `NoRoomForMark`: our own write stands there without its mark. */
   readonly failure?: SyncError | undefined;
 }
 

@@ -189,7 +189,7 @@ export class RateBudget {
     const back = Math.max(now + waitMs, promised + cost / this.#perMs(bucket));
     const retryAfterMs = Math.min(Math.ceil(back - now), MAX_RETRY_AFTER_MS);
     bucket.promisedMs[order] = now + retryAfterMs;
-    return new SyncError("RateLimited", "ScaiVault's rate limit is used up for the moment", {
+    return new SyncError("RateLimited", "ScaiVault asks to slow down", {
       retryAfterMs,
       code: `budget_${category.toLowerCase()}`,
     });

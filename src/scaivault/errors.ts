@@ -105,7 +105,7 @@ export function answerError(call: CallDescription, answer: ErrorAnswer): SyncErr
   const special = bySpecialCode(call, answer, options);
   if (special !== undefined) return special;
   if (status === 429) {
-    return new SyncError("RateLimited", `ScaiVault asks to slow down (${call.action})`, {
+    return new SyncError("RateLimited", "ScaiVault asks to slow down", {
       ...options,
       retryAfterMs: retryAfterMs ?? 5000,
     });

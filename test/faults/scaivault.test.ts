@@ -20,6 +20,10 @@ beforeAll(async () => {
 });
 afterAll(() => op?.stop());
 beforeEach(async () => {
+  admin().clearFaults();
+  op.hungMs = 1_500;
+  // What the budget learned from one fault is forgotten before the next.
+  await op.advance(120_000);
   rounds += 1;
   name = `copy-${rounds}`;
   path = `prod/${name}`;
@@ -179,4 +183,18 @@ it("metadata keys dropped: NoRoomForMark, and what cannot be marked is not writt
   expect(seen.scaivault.versionsWritten).toBe(0);
   expect(op.stored(`${below}/${ns}/${fresh}`)?.version).toBe(1);
   expect(statusWrites(seen, fresh)).toBeLessThanOrEqual(1);
+  // Another secret that is due is not written either: its copy would lose the mark that it has.
+  const next = await rotate("not written");
+  await op.interval();
+  await op.verdict("SecretSync", ns, name, "False NoRoomForMark");
+  expect((await copies(op, ns, name)).scaivault).toEqual({ password: value });
+  expect((await copies(op, ns, name)).secret).toEqual({ password: next });
+  // The tenant keeps marks again: what is ours goes on after an hour, what has no mark is adopted when asked for.
+  admin().clearFaults();
+  for (let passed = 0; passed < 66; passed += 1) await op.advance(60_000);
+  await op.ready(ns, name);
+  await expectCopies(op, ns, name, { password: next });
+  await op.cluster.apply(copyOf(ns, fresh, { backend: "aws", path: "prod/fresh" }, { adopt: "IfEqual" }));
+  await op.ready(ns, fresh);
+  expect(op.stored(`${below}/${ns}/${fresh}`)?.version).toBe(1);
 });

@@ -35,6 +35,8 @@ export interface ScaiVaultTargetOptions {
 
 /** For how long a path counts as soft-deleted after ScaiVault said so; a reader cannot tell it from an absent one. */
 const SOFT_DELETED_MS = 10 * 60_000;
+/** For how long nothing is written after ScaiVault dropped a mark; each attempt leaves a version that nobody owns. */
+const NO_ROOM_MS = 60 * 60_000;
 
 /**
  * ScaiVault paths as targets. There is no check-and-set: each write looks at the metadata right before, refuses when
@@ -48,6 +50,9 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
   readonly #options: ScaiVaultTargetOptions;
   readonly #cache: MetadataCache;
   readonly #softDeleted = new Map<string, number>();
+  /** Versions of ours whose mark ScaiVault did not keep. */
+  readonly #unmarked = new Map<string, number>();
+  #noRoomSinceMs: number | undefined;
 
   constructor(options: ScaiVaultTargetOptions) {
     this.#options = options;
@@ -85,14 +90,19 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     if (observed.presence === "Present" && observed.mark.state !== "Valid") {
       throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
     }
+    this.#checkRoom(action);
     const current = await this.#current(ref, observed, action, signal);
     const version = (current?.version ?? 0) + 1;
     const metadata = this.#declared(ref, current?.metadata, { ...request.mark, targetVersion: String(version) });
     this.#cache.forget(ref.path);
     const answer = await this.#put(ref, { content, metadata }, signal);
     if (answer.metadata !== undefined && markKeys(answer.metadata).length === 0) {
-      throw new SyncError("NoRoomForMark", `ScaiVault did not keep the operator's mark on ${ref.path}`, { action });
+      this.#noRoomSinceMs = this.#options.clock.monotonic();
+      this.#unmarked.set(ref.path, answer.version ?? version);
+      throw new SyncError("NoRoomForMark", notKept(ref), { action });
     }
+    this.#noRoomSinceMs = undefined;
+    this.#unmarked.delete(ref.path);
     const written = answer.version ?? (await this.#current(ref, undefined, action, signal))?.version;
     if (written !== version) {
       const what = `version ${written ?? "none"} was made where ${version} was expected`;
@@ -187,6 +197,9 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
       content: mark.state === "Valid" ? (asMarked ? "AsMarked" : "Changed") : "Unknown",
       metadataAsDeclared: asDeclared(ref, secret.metadata),
       fence: version,
+      ...(mark.state === "None" && this.#unmarked.get(ref.path) === secret.version
+        ? { failure: new SyncError("NoRoomForMark", notKept(ref)) }
+        : {}),
     };
   }
 
@@ -243,6 +256,13 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     }
   }
 
+  /** @throws SyncError NoRoomForMark while ScaiVault is known to drop marks */
+  #checkRoom(action: string): void {
+    const since = this.#noRoomSinceMs;
+    if (since === undefined || this.#options.clock.monotonic() - since >= NO_ROOM_MS) return;
+    throw new SyncError("NoRoomForMark", "ScaiVault does not keep the operator's marks, so nothing is written", { action });
+  }
+
   async #setMark(
     ref: ScaiVaultRef,
     current: SecretInfo,
@@ -285,6 +305,10 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
 /** What the proof of a mark in ScaiVault is bound to. */
 function targetID(ref: ScaiVaultRef): string {
   return `scaivault/${ref.path}`;
+}
+
+function notKept(ref: ScaiVaultRef): string {
+  return `ScaiVault did not keep the operator's mark on ${ref.path}`;
 }
 
 function moved(ref: ScaiVaultRef, action: string): SyncError {
