@@ -104,7 +104,17 @@ class CommandCluster implements Cluster {
     signal: AbortSignal,
   ): void {
     if (signal.aborted) return;
-    const args = ["-n", what.namespace, "get", what.resource, "--watch", "-o", `jsonpath=${what.template}{"\\n"}`];
+    // Without --chunk-size=0 kubectl shows more than 500 objects as one list without a name.
+    const args = [
+      "-n",
+      what.namespace,
+      "get",
+      what.resource,
+      "--watch",
+      "--chunk-size=0",
+      "-o",
+      `jsonpath=${what.template}{"\\n"}`,
+    ];
     const child = spawn(this.options.kubectl, [...this.#kubectlArgs, ...args], {
       stdio: ["ignore", "pipe", "ignore"],
     });
