@@ -19,7 +19,7 @@ import {
   type World,
 } from "./controllers/index.ts";
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
-import { SyncError } from "./errors/index.ts";
+import { errorCode, SyncError } from "./errors/index.ts";
 import { sourceMaker } from "./make-source.ts";
 import { Network, readCAFile } from "./net/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
@@ -56,6 +56,8 @@ export interface Operator {
   readonly transport: KubeTransport;
   readonly reflectors: CacheReflectors;
   readonly scaivault: ScaiVaultSide | undefined;
+  /** Namespace of the kubeconfig's context, for manifests that name none; undefined in a pod. */
+  readonly namespace: string | undefined;
   /** A term of leadership; `assertHeld` throws when writes must stop. */
   term(options: { assertHeld: () => void }): OperatorTerm;
   /** The same without writes, for `plan`. */
@@ -144,6 +146,7 @@ export function compose(options: ComposeOptions): Operator {
     transport,
     reflectors,
     scaivault,
+    namespace: config.kubernetes.kubeconfig === undefined ? undefined : cluster.namespace,
     term: ({ assertHeld }) =>
       new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) }),
     planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
@@ -181,17 +184,34 @@ function markKeys(config: Config): readonly Buffer[] {
 }
 
 function proxyURL(proxy: NonNullable<Config["proxy"]>): string {
-  return proxy.url ?? readFileSync(proxy.urlFile ?? "", "utf8").trim();
+  return proxy.url ?? fileText(proxy.urlFile ?? "", "proxy.urlFile");
 }
 
 function clusterConfig(config: Config) {
   const { kubeconfig, context } = config.kubernetes;
   const given = kubeconfig !== undefined || context !== undefined;
-  return loadClusterConfig({
-    ...(kubeconfig === undefined ? {} : { kubeconfig }),
-    ...(context === undefined ? {} : { context }),
-    ...(given ? {} : { inCluster: true }),
-  });
+  try {
+    return loadClusterConfig({
+      ...(kubeconfig === undefined ? {} : { kubeconfig }),
+      ...(context === undefined ? {} : { context }),
+      ...(given ? {} : { inCluster: true }),
+    });
+  } catch (error) {
+    const where = given ? `kubernetes.kubeconfig: ${kubeconfig ?? "the default kubeconfig"}` : "kubernetes: the pod";
+    const why = given
+      ? "cannot be read or has no usable context"
+      : "has no ServiceAccount token; outside a pod set kubernetes.kubeconfig";
+    throw new SyncError("InvalidSpec", `${where} ${why} (${errorCode(error) ?? "not valid"})`);
+  }
+}
+
+/** A file that the configuration names. @throws SyncError InvalidSpec */
+function fileText(path: string, field: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (error) {
+    throw new SyncError("InvalidSpec", `${field}: ${path} cannot be read (${errorCode(error) ?? "unknown error"})`);
+  }
 }
 
 /** The kube-apiserver is no store: credentials of backends are never sent to its address. */
@@ -259,7 +279,7 @@ function tokensOf(
         ...common,
         http: network.open({ url }, 2),
         tokenPath: path,
-        clientID: readFileSync(auth.clientIDFile, "utf8").trim(),
+        clientID: fileText(auth.clientIDFile, "scaivault.auth.clientIDFile"),
         clientSecret: secretFile(auth.clientSecretFile, systemClock),
         clientAuth: "Form",
         ...(auth.scope === undefined ? {} : { scope: auth.scope }),

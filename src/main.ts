@@ -37,7 +37,7 @@ if (verdict.problems.length > 0) {
   const commands = [
     runCommand(async (config, own) => (await import("./process.ts")).runOperator(config, own)),
     validateCommand,
-    planCommand(async (config, objects, own) => (await import("./process.ts")).planObjects(config, objects, own)),
+    planCommand(async (config, objects, run) => (await import("./plan.ts")).planObjects(config, objects, run)),
     versionCommand(VERSION),
   ];
   process.exitCode = await runProgram(process.argv.slice(2), commands, io, {

@@ -46,6 +46,8 @@ export interface StorePollerOptions {
   /** Called when the state changes between good and failing, and when facts have gone stale while it fails. */
   readonly onState: (what: "failing" | "recovered" | "stale") => void;
   readonly probeEveryMs?: number;
+  /** One look is enough to believe that a secret is gone: for plans, which write nothing and come once. */
+  readonly believeAtOnce?: boolean;
 }
 
 const COALESCE_MS = 50;
@@ -283,6 +285,7 @@ export class StorePoller {
       this.#firstGone.delete(path);
       return false;
     }
+    if (this.#options.believeAtOnce === true) return true;
     const first = this.#firstGone.get(path);
     if (first === undefined) {
       this.#firstGone.set(path, now);

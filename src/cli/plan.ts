@@ -1,16 +1,26 @@
 import type { Config } from "../config/index.ts";
 import type { ObjectPlan } from "../controllers/index.ts";
-import { reasons } from "../errors/index.ts";
-import type { CommandDefinition, CommandIO, CommandResult } from "./command.ts";
-import { renderFindings } from "./findings.ts";
+import { SyncError } from "../errors/index.ts";
+import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
+import { exitCodes } from "./exit-codes.ts";
+import { type Finding, type FindingsReport, renderFindings, sortFindings } from "./findings.ts";
+import { exitCodeOf, planReport, renderReport, withoutPaths } from "./plan-report.ts";
+import { startProgress } from "./progress.ts";
 import { configOf, configOption, isConfig } from "./run.ts";
-import { exitCodes } from "./program.ts";
 import { inspectManifests, readManifests } from "./validate.ts";
 
-/** Makes the plan of some manifests (parsed objects of our kinds) against the cluster and the stores. */
-export type Planner = (config: Config, objects: readonly object[], io: CommandIO) => Promise<readonly ObjectPlan[]>;
+/** What a plan is made with. */
+export interface PlannerRun {
+  readonly io: CommandIO;
+  /** Told what it is at. */
+  stage(line: string): void;
+}
 
-const states: ReadonlySet<string> = new Set(["Failed", "Unknown", "Conflict"]);
+/**
+ * Makes the plan of some manifests (parsed objects of our kinds) against the cluster and the stores.
+ * @throws SyncError KubernetesUnavailable, InvalidSpec (what files of the configuration lack)
+ */
+export type Planner = (config: Config, objects: readonly object[], run: PlannerRun) => Promise<readonly ObjectPlan[]>;
 
 /** `plan -f`: what `run` would do, without values. Exit 0: nothing, 2: changes, 1: errors. */
 export function planCommand(planner: Planner): CommandDefinition {
@@ -18,10 +28,14 @@ export function planCommand(planner: Planner): CommandDefinition {
     name: "plan",
     summary: "Shows what run would do for manifests, and writes nothing.",
     description:
-      "Reads the cluster and the stores with the operator's configuration and prints what `run` would write, without values. Exit codes: 0 nothing to do, 2 changes, 1 errors.",
+      "Lays manifests over what the cluster has, reads the stores, and prints what `run` would write and why, without values. " +
+      "Nothing is written anywhere. It needs the operator's configuration: without the cluster's name, the mark keys and the " +
+      "ScaiVault connection nobody can say whose a copy is or whether it is equal (`validate` needs none of them). " +
+      "SecretSyncs of the cluster that read a changed backend are planned as well. " +
+      "Exit codes: 0 nothing to do, 2 changes or something held, 1 errors.",
     examples: [
       "scaivault-operator plan -f sync.yaml --config config.yaml",
-      "kustomize build . | scaivault-operator plan -f -",
+      "kustomize build . | scaivault-operator plan -f - --output json",
     ],
     arguments: [],
     options: [
@@ -31,61 +45,56 @@ export function planCommand(planner: Planner): CommandDefinition {
         description: "files, folders or - for standard input",
         required: true,
       },
-      { name: "recursive", flags: "-R, --recursive", description: "also look into folders below" },
+      { name: "recursive", flags: "-R, --recursive", description: "also folders below" },
+      { name: "redactPaths", flags: "--redact-paths", description: "leave out paths, and messages that may name them" },
       configOption,
     ],
-    async handler(args, io) {
-      const config = configOf(args, io);
-      if (!isConfig(config)) return config;
-      const names = args.options["filename"];
-      const files = Array.isArray(names) ? (names as readonly string[]) : [String(names)];
-      const { sources, findings } = await readManifests(files, args.options["recursive"] === true, io);
-      const { report, manifests } = inspectManifests(sources, config);
-      const all = [...findings, ...report.findings];
-      if (all.some((finding) => finding.severity === "error")) {
-        const merged = { ...report, findings: all };
-        return { exitCode: exitCodes.failed, data: merged, text: renderFindings(merged) };
-      }
-      return renderPlans(await planner(config, manifests, io));
-    },
+    handler: (args, io) => handle(planner, args, io),
   };
 }
 
-function renderPlans(plans: readonly ObjectPlan[]): CommandResult {
-  const broken = plans.some((plan) => plan.errors.length > 0 || plan.outcomes.some(({ state }) => states.has(state)));
-  const changes = plans.some((plan) => plan.actions.length > 0 || plan.held.length > 0);
-  const lines = plans.flatMap((plan) => renderPlan(plan));
-  const count = (kinds: readonly string[]) =>
-    plans.reduce((sum, plan) => sum + plan.actions.filter(({ kind }) => kinds.includes(kind)).length, 0);
-  const held = plans.reduce((sum, plan) => sum + plan.held.length, 0);
-  const summary = `${count(["Create"])} to create, ${count(["Update", "Restore", "Mark", "Adopt", "Release"])} to change, ${count(["Delete"])} to delete, ${held} held`;
-  return {
-    exitCode: broken ? exitCodes.failed : changes ? exitCodes.changes : exitCodes.ok,
-    data: { plans },
-    text: [...lines, summary].join("\n"),
-  };
-}
-
-function renderPlan(plan: ObjectPlan): string[] {
-  const lines = [`SecretSync ${plan.namespace}/${plan.name}`];
-  for (const action of plan.actions)
-    lines.push(
-      `  ${action.kind.toLowerCase()} ${action.target} ${action.ref} from ${action.path} (${action.why}, version ${action.fromVersion})`,
+async function handle(planner: Planner, args: CommandArguments, io: CommandIO): Promise<CommandResult> {
+  const config = configOf(args, io);
+  if (!isConfig(config)) return config;
+  const redact = args.options["redactPaths"] === true;
+  const names = args.options["filename"];
+  const files = Array.isArray(names) ? (names as readonly string[]) : [String(names)];
+  const { sources, findings } = await readManifests(files, args.options["recursive"] === true, io);
+  const { report, manifests } = inspectManifests(sources, config);
+  const all = sortFindings([...findings, ...report.findings, ...unnamed(files, manifests)]);
+  if (all.some((finding) => finding.severity === "error")) return invalid({ ...report, findings: all }, redact);
+  const progress = startProgress(io);
+  try {
+    const plans = await planner(config, manifests, { io, stage: (line) => progress.stage(line) });
+    // Said by the plan itself.
+    const made = planReport(
+      plans,
+      all.filter(({ code }) => code !== "NotWatched"),
     );
-  for (const action of plan.held)
-    lines.push(`  held: ${action.kind.toLowerCase()} ${action.target} ${action.ref} (${action.why})`);
-  for (const outcome of plan.outcomes) {
-    const acted = [...plan.actions, ...plan.held].some(
-      (action) => action.target === outcome.kind && action.ref === outcome.ref,
-    );
-    if (acted && outcome.state === "Pending") continue;
-    const hint = outcome.state === "InSync" ? "" : ` ${reasons[outcome.reason].hint}`;
-    lines.push(
-      `  ${outcome.kind} ${outcome.ref}: ${outcome.reason}${outcome.message === "" ? "" : `: ${outcome.message}`}${hint}`,
-    );
+    const shown = redact ? withoutPaths(made) : made;
+    return { exitCode: exitCodeOf(made), data: shown, text: renderReport(shown) };
+  } catch (error) {
+    // The cluster, or what the configuration's files lack; anything else is a defect.
+    if (!(error instanceof SyncError)) throw error;
+    const { reason, message } = error;
+    return { exitCode: exitCodes.failed, data: { error: { reason, message } }, text: message };
+  } finally {
+    progress.end();
   }
-  for (const error of plan.errors)
-    lines.push(`  ${error.path === "" ? "" : `${error.path}: `}${error.reason}: ${error.message} ${error.hint}`);
-  if (plan.hash !== "") lines.push(`  to approve what is held: annotate scaivault.scailabs.ai/approve=${plan.hash}`);
-  return lines;
+}
+
+function invalid(report: FindingsReport, redact: boolean): CommandResult {
+  const shown = redact ? { ...report, findings: report.findings.map((one) => ({ ...one, message: "" })) } : report;
+  return { exitCode: exitCodes.failed, data: shown, text: renderFindings(shown) };
+}
+
+/** An object without a name is another one each time. */
+function unnamed(files: readonly string[], manifests: readonly Readonly<Record<string, unknown>>[]): Finding[] {
+  return manifests.flatMap((manifest): Finding[] => {
+    const metadata = manifest["metadata"];
+    if (typeof metadata === "object" && metadata !== null && "name" in metadata) return [];
+    const message = "plan needs metadata.name: with generateName every object is a new one";
+    const place = { file: files.join(", "), line: 1, column: 1, object: String(manifest["kind"]) };
+    return [{ severity: "error", code: "NoName", ...place, path: "metadata.name", message }];
+  });
 }

@@ -1,8 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
+import { cleanText, errorCode } from "../errors/index.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
-
-/** Exit codes that every command keeps to: 0 fine, 1 failed or problems found, 2 changes found (plan), 64 wrong usage. */
-export const exitCodes = { ok: 0, failed: 1, changes: 2, usage: 64 } as const;
+import { exitCodes } from "./exit-codes.ts";
 
 const NAME = "scaivault-operator";
 
@@ -20,8 +19,12 @@ export async function runProgram(
   const program = new Command(NAME)
     .description("Keeps AWS Secrets Manager and HashiCorp Vault in sync with ScaiVault and Kubernetes Secrets.")
     .exitOverride()
-    .configureOutput({ writeOut: (text) => out.write(text), writeErr: (text) => out.error(text) })
-    .showHelpAfterError("(--help says more)");
+    .configureOutput({
+      writeOut: (text) => out.write(text),
+      writeErr: (text) => out.error(text),
+      // One line, whatever was typed.
+      outputError: (text, write) => write(`${cleanText(text.trim().replaceAll("\n", " "), 400)} (--help says more)\n`),
+    });
   for (const definition of commands) {
     const command = program
       .command(definition.name)
@@ -49,8 +52,9 @@ export async function runProgram(
   try {
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+    out.error(defect(error));
+    return exitCodes.failed;
   }
   return exitCode;
 }
@@ -64,6 +68,23 @@ function optionOf(definition: CommandDefinition["options"][number]): Option {
 }
 
 function render(result: CommandResult, json: boolean, out: { write(text: string): void }): void {
-  if (json && result.data !== undefined) out.write(`${JSON.stringify(result.data, null, 2)}\n`);
+  if (json && result.data !== undefined) out.write(`${jsonText(result.data)}\n`);
   else if (!json && result.text !== "") out.write(result.text.endsWith("\n") ? result.text : `${result.text}\n`);
+}
+
+const UNSAFE = /[\u{7f}-\u{9f}\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+/** JSON whose texts a terminal can show: what JSON leaves as it is and a terminal obeys is escaped too. */
+function jsonText(data: unknown): string {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
+  return JSON.stringify(data, null, 2).replace(UNSAFE, (character) => [...character.split("")].map(escaped).join(""));
+}
+
+/** What nobody foresaw: where, and what kind. Never its message, which may quote values. */
+function defect(error: unknown): string {
+  const code = errorCode(error);
+  const name = error instanceof Error ? error.name : typeof error;
+  const frames = error instanceof Error ? (error.stack ?? "").split("\n").filter((line) => /^ {4}at /.test(line)) : [];
+  const first = `unexpected error ${cleanText(name, 64)}${code === undefined ? "" : ` (${code})`}; please report it:`;
+  return `${[first, ...frames.map((line) => cleanText(line, 400))].join("\n")}\n`;
 }

@@ -45,12 +45,15 @@ export interface RegistryHooks {
 export class BackendRegistry {
   readonly #clock: Clock;
   readonly #hooks: RegistryHooks;
+  readonly #believeAtOnce: boolean;
   readonly #stores = new Map<string, Entry>();
   readonly #byBackend = new Map<string, BackendState>();
 
-  constructor(options: { clock: Clock; hooks: RegistryHooks }) {
+  /** @param options.believeAtOnce as in {@link StorePoller} */
+  constructor(options: { clock: Clock; hooks: RegistryHooks; believeAtOnce?: boolean }) {
     this.#clock = options.clock;
     this.#hooks = options.hooks;
+    this.#believeAtOnce = options.believeAtOnce ?? false;
   }
 
   /** `Pending` for a backend that was never reconciled. */
@@ -112,6 +115,7 @@ export class BackendRegistry {
         known: () => this.#hooks.known(backends),
         onPolled: (event) => this.#hooks.onPolled(entry, event),
         onState: (what) => this.#hooks.onState(entry, what),
+        believeAtOnce: this.#believeAtOnce,
       }),
     };
     this.#stores.set(resolved.identityKey, entry);

@@ -17,12 +17,15 @@ export function* activeSubjects(world: World, backends: Iterable<string>): Itera
   }
 }
 
-/** What the objects of some backends want from their store, with the shortest interval for each path. */
-export function demandOf(world: World, backends: ReadonlySet<string>): Demand {
+/**
+ * What the objects of some backends want from their store, with the shortest interval for each path.
+ * @param only keys of the objects that count; all without it
+ */
+export function demandOf(world: World, backends: ReadonlySet<string>, only?: ReadonlySet<string>): Demand {
   const paths = new Map<string, number>();
   const subtrees = new Map<string, number>();
   for (const subject of activeSubjects(world, backends)) {
-    if (subject.location === undefined) continue;
+    if (subject.location === undefined || only?.has(subject.key) === false) continue;
     const into = subject.location.kind === "path" ? paths : subtrees;
     const { syncIntervalMs } = subject.effective;
     into.set(subject.location.path, Math.min(into.get(subject.location.path) ?? Infinity, syncIntervalMs));

@@ -1,5 +1,5 @@
 import { FINALIZER, fieldManagers, GROUP, VERSION } from "../api/index.ts";
-import { planCleanup } from "../decide/index.ts";
+import { type CleanupPlan, planCleanup } from "../decide/index.ts";
 import type { Action } from "../decide/types.ts";
 import { toSyncError } from "../errors/index.ts";
 import {
@@ -106,6 +106,28 @@ async function cleanUp(world: World, subject: Subject, memory: Memory, signal: A
   return release;
 }
 
+/** What is to become of some targets, by `cleanupPolicy`. */
+export function cleanupPlanOf(
+  world: World,
+  subject: Subject,
+  what: { path: string; why: "ObjectDeleted" | "TargetRemoved"; targets: readonly EvaluatedTarget[] },
+): CleanupPlan {
+  const { namespace } = subject.sync.metadata;
+  const key = { store: subject.store?.identityKey ?? "", namespace };
+  const total = Math.max(1, world.caches.syncs.byIndex("namespace", namespace).length);
+  return planCleanup({
+    path: what.path,
+    why: what.why,
+    cleanupPolicy: subject.effective.cleanupPolicy,
+    targets: what.targets.map((one) => ({ ...one, kind: one.target.kind, ref: one.target.ref })),
+    brakes: {
+      deletion: world.brakes.check(key, "deletion", `${subject.key} ${what.path}`, total, world.clock.now()),
+    },
+    approved: false,
+    dying: false,
+  });
+}
+
 /** Plans and carries out the clean-up of some targets. @returns whether the finalizer may go */
 export async function applyCleanup(
   world: World,
@@ -116,16 +138,7 @@ export async function applyCleanup(
   const { namespace, name } = subject.sync.metadata;
   const key = { store: subject.store?.identityKey ?? "", namespace };
   const item = `${subject.key} ${what.path}`;
-  const total = Math.max(1, world.caches.syncs.byIndex("namespace", namespace).length);
-  const plan = planCleanup({
-    path: what.path,
-    why: what.why,
-    cleanupPolicy: subject.effective.cleanupPolicy,
-    targets: what.targets.map((one) => ({ ...one, kind: one.target.kind, ref: one.target.ref })),
-    brakes: { deletion: world.brakes.check(key, "deletion", item, total, world.clock.now()) },
-    approved: false,
-    dying: false,
-  });
+  const plan = cleanupPlanOf(world, subject, what);
   let ended = plan.releaseFinalizer;
   for (const action of plan.actions) {
     const target = what.targets.find((one) => one.target.kind === action.target && one.target.ref === action.ref);

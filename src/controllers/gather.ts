@@ -159,7 +159,7 @@ async function evaluated(
   { reverts, marks }: Memory,
   signal: AbortSignal,
 ): Promise<EvaluatedTarget> {
-  const observation = await observe(target, signal);
+  const observation = notGranted(world, subject, target) ?? (await observe(target, signal));
   const owner = selfOf(world, subject);
   const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) =>
     stillClaims(world, other, target),
@@ -192,23 +192,35 @@ function wasThere(subject: Subject, target: BoundTarget): boolean {
 /** ScaiVault said twice, at least an interval apart, that there is nothing. */
 function goneBelieved(world: World, subject: Subject, target: BoundTarget): boolean {
   const sinceMs = world.scaivault?.observations.absentSinceMs({ path: target.ref });
-  return sinceMs !== undefined && world.clock.now() - sinceMs >= subject.effective.syncIntervalMs;
+  // A plan comes once and writes nothing: it says what becomes of it when the second look says the same.
+  return sinceMs !== undefined && (world.dryRun || world.clock.now() - sinceMs >= subject.effective.syncIntervalMs);
+}
+
+/** What a namespace has no right to is not looked at: whether it is there is nobody's business. */
+function notGranted(world: World, subject: Subject, target: BoundTarget): TargetObservation | undefined {
+  if (target.kind !== "ScaiVault" || rightsOf(world, subject, target).read) return undefined;
+  const verdict = world.rights.scaivault(subject.sync.metadata.namespace, target.ref, "write");
+  return verdict.ok ? undefined : unseen(verdict.error);
 }
 
 async function observe(target: BoundTarget, signal: AbortSignal): Promise<TargetObservation> {
   try {
     return await target.observe(signal);
   } catch (error) {
-    return {
-      presence: "Unknown",
-      version: "",
-      mark: { state: "None" },
-      content: "Unknown",
-      metadataAsDeclared: true,
-      fence: "",
-      failure: toSyncError(error, `look at ${target.ref}`),
-    };
+    return unseen(toSyncError(error, `look at ${target.ref}`));
   }
+}
+
+function unseen(failure: SyncError): TargetObservation {
+  return {
+    presence: "Unknown",
+    version: "",
+    mark: { state: "None" },
+    content: "Unknown",
+    metadataAsDeclared: true,
+    fence: "",
+    failure,
+  };
 }
 
 /** This object as marks name it. */
@@ -250,7 +262,8 @@ function winningClaim(world: World, subject: Subject, target: BoundTarget, incum
   const others = values
     .flatMap((value) => world.caches.syncs.byIndex(index, value))
     .filter((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}` !== subject.key)
-    .filter((object) => object.metadata.deletionTimestamp === undefined);
+    .filter((object) => object.metadata.deletionTimestamp === undefined)
+    .filter((object) => mayClaim(world, object.metadata.namespace ?? "", target));
   if (others.length === 0) return undefined;
   const claim = (meta: { namespace?: string; name: string; creationTimestamp?: string | undefined }) => ({
     key: `${meta.namespace ?? ""}/${meta.name}`,
@@ -262,6 +275,11 @@ function winningClaim(world: World, subject: Subject, target: BoundTarget, incum
   );
   if (winner === undefined) return undefined;
   return winner.startsWith(`${namespace}/`) ? winner.slice(namespace.length + 1) : opaqueID(world.ring, winner);
+}
+
+/** Whoever has no right to a path cannot keep others from it by declaring it. */
+function mayClaim(world: World, namespace: string, target: BoundTarget): boolean {
+  return target.kind !== "ScaiVault" || world.rights.scaivault(namespace, target.ref, "write").ok;
 }
 
 /** `a/b/c` itself and the subtrees that it lies in, as the index names them. */

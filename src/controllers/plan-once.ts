@@ -1,42 +1,62 @@
+import { brakeKindOf, type KeyComparison } from "../decide/index.ts";
 import type { Action, TargetOutcome } from "../decide/types.ts";
-import { SyncError, toSyncError } from "../errors/index.ts";
-import { keyOf, type KubeObject } from "../runtime/index.ts";
+import { type Reason, SyncError, toSyncError } from "../errors/index.ts";
+import { keyOf } from "../runtime/index.ts";
 import { BackendRegistry } from "./backend-registry.ts";
 import { demandOf, knownVersions } from "./demand.ts";
+import type { Memory } from "./gather.ts";
+import { PlanBrakes } from "./plan-brakes.ts";
+import type { Overlay, PlannedObject } from "./plan-overlay.ts";
+import { shownVersion } from "./report.ts";
+import { OwnMarks, Reverts } from "./reverts.ts";
+import { refreshScaiVault } from "./scaivault-refresh.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { resolveSubject } from "./subject.ts";
+import { planStrays } from "./strays.ts";
+import { resolveSubject, type Subject } from "./subject.ts";
 import { SyncController, type SyncOutcome } from "./sync-controller.ts";
 import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
 
+/** One target as it stands, with how its keys compare where they were compared (`apply: Never`). */
+export type PlannedTarget = TargetOutcome & { readonly path: string; readonly keys?: KeyComparison };
+
 /** What would be done for one object. */
 export interface ObjectPlan {
+  readonly kind: "SecretSync" | "FederationBackend";
   readonly namespace: string;
   readonly name: string;
+  /** `Cluster`: it is in no manifest, but reads a backend that one of them changes. */
+  readonly origin: PlannedObject["origin"];
+  /** Why nothing is done for it at all, when that is nobody's mistake. */
+  readonly ignored?: "Suspended" | "BeingDeleted" | "NotWatched";
   readonly actions: readonly Action[];
   readonly held: readonly Action[];
-  /** Hash to approve when something is held. */
+  /** Hash to approve what is held; empty when nothing is, and for objects that the cluster does not have yet. */
   readonly hash: string;
-  readonly outcomes: readonly (TargetOutcome & { readonly path: string })[];
+  readonly outcomes: readonly PlannedTarget[];
   /** Why nothing can be said of it, or of one of its secrets. */
   readonly errors: readonly {
     readonly path: string;
-    readonly reason: string;
+    readonly reason: Reason;
     readonly message: string;
     readonly hint: string;
   }[];
 }
 
 const POLL_TIMEOUT_MS = 60_000;
+const OBJECTS_AT_ONCE = 8;
 
 /**
- * What `run` would do for the given SecretSyncs, by the same code. The caches hold what the cluster has, with the
- * manifests laid over it; nothing is written.
+ * What `run` would do for the given objects, by the same code. The caches hold what the cluster has, with the manifests
+ * laid over it; nothing is written. It looks once where `run` looks twice: what is gone counts as gone.
  */
 export class PlanRun {
   readonly #world: World;
   readonly #controller: SyncController;
+  readonly #memory: Memory;
   readonly #waiting = new Set<() => void>();
+  readonly #refreshed = new Map<string, Promise<void>>();
+  #only: ReadonlySet<string> = new Set();
 
   constructor(clock: World["clock"], makeWorld: (registry: BackendRegistry) => World) {
     const wake = (): void => {
@@ -44,55 +64,125 @@ export class PlanRun {
     };
     const registry = new BackendRegistry({
       clock,
+      believeAtOnce: true,
       hooks: {
-        demand: (backends) => demandOf(this.#world, backends),
+        demand: (backends) => demandOf(this.#world, backends, this.#only),
         known: (backends) => knownVersions(this.#world, backends),
         onPolled: wake,
         onState: wake,
       },
     });
-    this.#world = makeWorld(registry);
+    const world = makeWorld(registry);
+    this.#world = { ...world, brakes: new PlanBrakes((key) => world.caches.syncs.get(key)) };
     this.#controller = new SyncController(this.#world, new StatusWriter(this.#world));
+    this.#memory = { reverts: new Reverts(() => clock.now()), marks: new OwnMarks() };
   }
 
-  async plan(syncs: readonly KubeObject[], signal: AbortSignal): Promise<ObjectPlan[]> {
+  /** @param stage told what it is at */
+  async plan(overlay: Overlay, signal: AbortSignal, stage: (line: string) => void): Promise<ObjectPlan[]> {
+    const { syncs, backends } = overlay;
+    this.#only = new Set(syncs.map(({ object }) => keyOf(object)));
     try {
-      await this.#resolveBackends(syncs, signal);
-      const plans: ObjectPlan[] = [];
-      for (const object of syncs) plans.push(await this.#planObject(object, signal));
-      return plans;
+      stage("checking the backends ...");
+      const refused = await this.#resolveBackends(overlay, signal);
+      const plans = backends.flatMap((planned) => {
+        const error = refused.get(keyOf(planned.object));
+        return error === undefined ? [] : [failed(planned, error)];
+      });
+      for (let at = 0; at < syncs.length; at += OBJECTS_AT_ONCE) {
+        stage(`planning SecretSyncs: ${at} of ${syncs.length} ...`);
+        const some = syncs.slice(at, at + OBJECTS_AT_ONCE);
+        plans.push(...(await Promise.all(some.map((planned) => this.#planObject(planned, signal)))));
+      }
+      return this.#underTheBrakes(syncs, plans, signal);
     } finally {
       await this.#world.registry.close();
     }
   }
 
-  async #resolveBackends(syncs: readonly KubeObject[], signal: AbortSignal): Promise<void> {
-    const views = syncs.map((object) => viewSync(object)).filter((view) => view.ok);
-    for (const key of new Set(views.map((view) => backendKeyOf(view.object)))) {
+  /** Makes the sources of all backends that are needed. @returns what is wrong with the others */
+  async #resolveBackends(overlay: Overlay, signal: AbortSignal): Promise<Map<string, SyncError>> {
+    const refused = new Map<string, SyncError>();
+    const views = overlay.syncs.map(({ object }) => viewSync(object)).filter((view) => view.ok);
+    const keys = new Set([
+      ...overlay.backends.map(({ object }) => keyOf(object)),
+      ...views.map((view) => backendKeyOf(view.object)),
+    ]);
+    for (const key of keys) {
       const object = this.#world.caches.backends.get(key);
       const view = object === undefined ? undefined : viewBackend(object);
       if (view === undefined) continue;
       const outcome = view.ok
         ? await this.#world.resolver.resolve(view.object, signal).catch((error: unknown) => toSyncError(error))
         : view.error;
+      if (outcome instanceof SyncError && outcome.reason !== "BackendSuspended") refused.set(key, outcome);
       await this.#world.registry.set(key, outcome);
     }
+    return refused;
   }
 
-  async #planObject(object: KubeObject, signal: AbortSignal): Promise<ObjectPlan> {
+  async #planObject(planned: PlannedObject, signal: AbortSignal): Promise<ObjectPlan> {
+    const { object } = planned;
+    if (object.metadata.deletionTimestamp !== undefined) return { ...empty(planned), ignored: "BeingDeleted" };
     const subject = resolveSubject(this.#world, object);
-    const refusal = subject instanceof SyncError ? subject : subject.refusal;
-    if (subject instanceof SyncError || refusal !== undefined) return failed(object, refusal ?? toSyncError(undefined));
-    if (subject.effective.suspend) return { ...empty(object), errors: [] };
+    if (subject instanceof SyncError) return failed(planned, subject);
+    if (subject.effective.suspend) return { ...empty(planned), ignored: "Suspended" };
+    if (subject.refusal !== undefined) return failed(planned, subject.refusal);
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
     for (;;) {
       const woken = this.#nextPoll(deadline);
+      await this.#refreshTargets(subject, deadline);
       const outcome = await this.#controller.evaluate(subject, "refresh", deadline);
-      if (outcome !== undefined) return planOf(object, outcome);
+      if (outcome !== undefined) {
+        const strays = await planStrays(this.#world, subject, this.#memory, deadline);
+        return planOf(planned, outcome, strays);
+      }
       if (deadline.aborted)
-        return failed(object, new SyncError("SourceUnavailable", "the store gave no answer in a minute"));
+        return failed(planned, new SyncError("SourceUnavailable", "the store gave no answer in a minute"));
       await woken;
     }
+  }
+
+  /** Once a store has been polled, ScaiVault is asked for all targets of its objects in a few calls. */
+  async #refreshTargets({ store }: Subject, signal: AbortSignal): Promise<void> {
+    if (store?.poller.state.state !== "Good") return;
+    const begun = this.#refreshed.get(store.identityKey) ?? refreshScaiVault(this.#world, store, signal, this.#only);
+    this.#refreshed.set(store.identityKey, begun);
+    await begun;
+  }
+
+  /**
+   * Each object was planned as if it were alone. Where together they are more than the brakes let through they are
+   * planned again with all of them on the brake.
+   */
+  async #underTheBrakes(
+    syncs: readonly PlannedObject[],
+    plans: readonly ObjectPlan[],
+    signal: AbortSignal,
+  ): Promise<ObjectPlan[]> {
+    for (const plan of plans) {
+      for (const action of plan.actions) {
+        const kind = brakeKindOf(action);
+        const key = kind === undefined ? undefined : this.#brakeKey(plan);
+        if (kind !== undefined && key !== undefined)
+          this.#world.brakes.hold(key, kind, `${plan.namespace}/${plan.name} ${action.path}`);
+      }
+    }
+    const again = async (plan: ObjectPlan): Promise<ObjectPlan> => {
+      const planned = syncs.find(({ object }) => keyOf(object) === `${plan.namespace}/${plan.name}`);
+      if (planned === undefined || plan.actions.every((action) => brakeKindOf(action) === undefined)) return plan;
+      return this.#planObject(planned, signal);
+    };
+    const out: ObjectPlan[] = [];
+    for (const plan of plans) out.push(plan.kind === "SecretSync" ? await again(plan) : plan);
+    return out;
+  }
+
+  #brakeKey({ namespace, name }: ObjectPlan): { store: string; namespace: string } | undefined {
+    const object = this.#world.caches.syncs.get(`${namespace}/${name}`);
+    const view = object === undefined ? undefined : viewSync(object);
+    const state = view?.ok === true ? this.#world.registry.get(backendKeyOf(view.object)) : undefined;
+    return state?.state === "Usable" ? { store: state.store.identityKey, namespace } : undefined;
   }
 
   #nextPoll(signal: AbortSignal): Promise<void> {
@@ -109,32 +199,45 @@ export class PlanRun {
   }
 }
 
-function empty(object: KubeObject): ObjectPlan {
+/** A plan that says nothing yet. */
+function empty({ object, origin }: PlannedObject): ObjectPlan {
   const [namespace = "", name = ""] = keyOf(object).split("/");
-  return { namespace, name, actions: [], held: [], hash: "", outcomes: [], errors: [] };
+  const kind = object.kind === "FederationBackend" ? "FederationBackend" : "SecretSync";
+  return { kind, namespace, name, origin, actions: [], held: [], hash: "", outcomes: [], errors: [] };
 }
 
-const shown = (path: string, error: SyncError) => ({
-  path,
-  reason: error.reason,
-  message: error.message,
-  hint: error.hint,
-});
-
-function failed(object: KubeObject, error: SyncError): ObjectPlan {
-  return { ...empty(object), errors: [shown("", error)] };
+/** The plan of an object that nothing is done for. */
+export function ignoredPlan(planned: PlannedObject, ignored: NonNullable<ObjectPlan["ignored"]>): ObjectPlan {
+  return { ...empty(planned), ignored };
 }
 
-function planOf(object: KubeObject, outcome: SyncOutcome): ObjectPlan {
-  const plans = outcome.pairs.map(({ result }) => result.plan);
+const shown = (path: string, { reason, message, hint }: SyncError) => ({ path, reason, message, hint });
+
+function failed(planned: PlannedObject, error: SyncError): ObjectPlan {
+  return { ...empty(planned), errors: [shown("", error)] };
+}
+
+function planOf(
+  planned: PlannedObject,
+  outcome: SyncOutcome,
+  strays: Awaited<ReturnType<typeof planStrays>>,
+): ObjectPlan {
+  const plans = [...outcome.pairs.map(({ result }) => result.plan), ...strays];
+  const targets = outcome.pairs.flatMap(({ result: { plan, context, keys } }) =>
+    plan.outcomes.map((one): PlannedTarget => {
+      const bound = context.targets.find(({ target }) => target.kind === one.kind && target.ref === one.ref)?.target;
+      const compared = bound === undefined ? undefined : keys.get(bound);
+      return { ...one, path: context.path, ...(compared === undefined ? {} : { keys: compared }) };
+    }),
+  );
+  const open = (action: Action): Action => ({ ...action, fromVersion: shownVersion(action.fromVersion) });
   return {
-    ...empty(object),
-    actions: plans.flatMap((plan) => plan.actions),
-    held: plans.flatMap((plan) => plan.held),
-    hash: outcome.planHash,
-    outcomes: outcome.pairs.flatMap(({ result }) =>
-      result.plan.outcomes.map((one) => ({ ...one, path: result.context.path })),
-    ),
+    ...empty(planned),
+    actions: plans.flatMap((plan) => plan.actions.map(open)),
+    held: plans.flatMap((plan) => plan.held.map(open)),
+    // Bound to the UID, which only the API server gives.
+    hash: planned.exists ? outcome.planHash : "",
+    outcomes: [...targets, ...strays.flatMap((plan) => plan.outcomes.map((one) => ({ ...one, path: "" })))],
     errors: outcome.problems.map(({ path, error }) => shown(path, error)),
   };
 }

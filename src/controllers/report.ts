@@ -52,7 +52,9 @@ function targetReport(result: PairResult, executed: ExecutedPair | undefined, ou
   };
 }
 
-/** Stores without versions are followed by a keyed hash, which status never shows. */
-function shownVersion(version: string): string {
-  return version.startsWith("content-") ? "unversioned" : version;
+/** Stores without versions are followed by a keyed hash, which status never shows; of dated versions the number is shown. */
+export function shownVersion(version: string): string {
+  if (version.startsWith("content-")) return "unversioned";
+  const [number = version] = version.split("@");
+  return number;
 }

@@ -4,14 +4,22 @@ import { membersOf } from "./members.ts";
 import { pairsOf } from "./subject.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
 
-/** Asks ScaiVault for the metadata of all targets of one store, a hundred a call. */
-export async function refreshScaiVault(world: World, store: StoreHandle, signal: AbortSignal): Promise<void> {
+/**
+ * Asks ScaiVault for the metadata of all targets of one store, a hundred a call.
+ * @param only keys of the objects that count; all without it
+ */
+export async function refreshScaiVault(
+  world: World,
+  store: StoreHandle,
+  signal: AbortSignal,
+  only?: ReadonlySet<string>,
+): Promise<void> {
   const { scaivault } = world;
   if (scaivault === undefined) return;
   const addresses = new Map<string, ScaiVaultAddress>();
   for (const subject of activeSubjects(world, store.backends)) {
     const spec = subject.sync.spec.targets.scaivault;
-    if (spec === undefined || subject.location === undefined) continue;
+    if (spec === undefined || subject.location === undefined || only?.has(subject.key) === false) continue;
     for (const pair of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
       if (pair.scaivaultPath === undefined) continue;
       if (!world.rights.scaivault(subject.sync.metadata.namespace, pair.scaivaultPath, "write").ok) continue;

@@ -1,4 +1,6 @@
-import { applyCleanup, ownSecrets } from "./finalize.ts";
+import type { CleanupPlan } from "../decide/index.ts";
+import type { EvaluatedTarget } from "./evaluate.ts";
+import { applyCleanup, cleanupPlanOf, ownSecrets } from "./finalize.ts";
 import { bindScaiVaultByPath, bindSecretByName, type Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { pairsOf, type Subject } from "./subject.ts";
@@ -9,7 +11,31 @@ import type { World } from "./world.ts";
  * With Retain nothing is looked at: they stay, with their marks, free for the namespace.
  */
 export async function removeStrays(world: World, subject: Subject, memory: Memory, signal: AbortSignal): Promise<void> {
-  if (world.dryRun || subject.effective.cleanupPolicy === "Retain" || subject.effective.apply === "Never") return;
+  if (world.dryRun) return;
+  for await (const { path, target } of straysOf(world, subject, memory, signal))
+    await applyCleanup(world, subject, { path, why: "TargetRemoved", targets: [target] }, signal);
+}
+
+/** What {@link removeStrays} would do. */
+export async function planStrays(
+  world: World,
+  subject: Subject,
+  memory: Memory,
+  signal: AbortSignal,
+): Promise<CleanupPlan[]> {
+  const plans: CleanupPlan[] = [];
+  for await (const { path, target } of straysOf(world, subject, memory, signal))
+    plans.push(cleanupPlanOf(world, subject, { path, why: "TargetRemoved", targets: [target] }));
+  return plans;
+}
+
+async function* straysOf(
+  world: World,
+  subject: Subject,
+  memory: Memory,
+  signal: AbortSignal,
+): AsyncIterable<{ readonly path: string; readonly target: EvaluatedTarget }> {
+  if (subject.effective.cleanupPolicy === "Retain" || subject.effective.apply === "Never") return;
   const { location } = subject;
   const subtree = location?.kind === "subtree";
   const below = membersOf(world, subject);
@@ -23,13 +49,14 @@ export async function removeStrays(world: World, subject: Subject, memory: Memor
   for (const secret of ownSecrets(world, subject.key)) {
     // In a subtree a Secret whose source secret is gone is the matter of deletionPolicy.
     if (names.has(secret.metadata.name) || keepsAll) continue;
-    const target = await bindSecretByName(world, subject, secret.metadata.name, memory, signal);
-    await applyCleanup(world, subject, { path: location.path, why: "TargetRemoved", targets: [target] }, signal);
+    yield {
+      path: location.path,
+      target: await bindSecretByName(world, subject, secret.metadata.name, memory, signal),
+    };
   }
   for (const { kind, ref } of subject.sync.status?.targets ?? []) {
     if (kind !== "ScaiVault" || paths.has(ref)) continue;
     const target = await bindScaiVaultByPath(world, subject, ref, memory, signal);
-    if (target === undefined) continue;
-    await applyCleanup(world, subject, { path: location.path, why: "TargetRemoved", targets: [target] }, signal);
+    if (target !== undefined) yield { path: location.path, target };
   }
 }
