@@ -8,5 +8,5 @@ export {
   type StorePollerOptions,
   type StoreState,
 } from "./poller.ts";
-export { type ResolvedVersion, resolveVersion } from "./resolve.ts";
+export { datedVersion, type ResolvedVersion, resolveVersion } from "./resolve.ts";
 export { nextTick, stableOffset } from "./schedule.ts";

@@ -10,12 +10,18 @@ export type ResolvedVersion =
     }
   | { readonly found: false };
 
+/** A version with the time at which it was written, where the store tells: `7@2026-01-01T00:00:00Z`. */
+export function datedVersion(version: string, writtenAt: string | undefined): string {
+  return writtenAt === undefined ? version : `${version}@${writtenAt}`;
+}
+
 /** Turns stage or version of a reference into a version id. A pinned version has nothing older than itself. */
 export function resolveVersion(fact: Extract<SourceFact, { state: "Present" }>, ref: SourceRef): ResolvedVersion {
   const numbered = fact.versionKind === "Number";
   if (ref.version !== undefined) {
     const readable = fact.versions === undefined || fact.versions.has(ref.version);
-    return readable ? { found: true, version: ref.version, older: undefined, numbered: false } : { found: false };
+    const version = datedVersion(ref.version, fact.writtenAt?.get(ref.version));
+    return readable ? { found: true, version, older: undefined, numbered: false } : { found: false };
   }
   const stage = ref.stage ?? (fact.stages.has("latest") ? "latest" : "AWSCURRENT");
   const version = fact.stages.get(stage);
@@ -23,7 +29,7 @@ export function resolveVersion(fact: Extract<SourceFact, { state: "Present" }>, 
   const isDefault = stage === "latest" || stage === "AWSCURRENT";
   return {
     found: true,
-    version,
+    version: datedVersion(version, fact.writtenAt?.get(version)),
     older: isDefault ? fact.olderThanCurrent : undefined,
     numbered: numbered && isDefault,
   };

@@ -1,6 +1,7 @@
 import { resolveVersion } from "../catalogue/index.ts";
 import type { StoreHandle } from "./backend-registry.ts";
 import { activeSubjects } from "./demand.ts";
+import { shownVersion } from "./report.ts";
 import type { Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -48,5 +49,5 @@ function movement(subject: Subject, store: StoreHandle): "change" | "deletion" |
   const { stage } = sync.spec.source;
   const resolved = resolveVersion(known.fact, { path: known.fact.path, ...(stage === undefined ? {} : { stage }) });
   if (!resolved.found || sync.spec.source.version !== undefined) return undefined;
-  return resolved.version === copied ? undefined : "change";
+  return shownVersion(resolved.version) === copied ? undefined : "change";
 }

@@ -1,5 +1,5 @@
 import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
-import { isStoreWide } from "../catalogue/index.ts";
+import { datedVersion, isStoreWide } from "../catalogue/index.ts";
 import type { SyncSituation } from "../decide/index.ts";
 import type { Action, Brakes, SourceState } from "../decide/types.ts";
 import { reasons, SyncError, toSyncError } from "../errors/index.ts";
@@ -242,7 +242,8 @@ export class SyncController {
           if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
           world.metrics.valueRead(store.identity);
           try {
-            return await store.source.read(pair.ref, aborted);
+            const read = await store.source.read(pair.ref, aborted);
+            return { ...read, version: datedVersion(read.version, read.writtenAt) };
           } catch (error) {
             const failed = toSyncError(error, `read ${pair.ref.path}`);
             if (isStoreWide(failed)) store.poller.noteFailure(failed);

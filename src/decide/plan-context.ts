@@ -69,10 +69,25 @@ function numberOf(version: string): number | undefined {
   return /^\d{1,15}$/.test(number) ? Number(number) : undefined;
 }
 
+/** Versions that carry the time at which they were written: the time decides, since numbers may begin again. */
+function olderByTime(now: string, copied: string): boolean | undefined {
+  const [left, right] = [timeOf(now), timeOf(copied)];
+  if (left === undefined || right === undefined) return undefined;
+  return left === right ? (numberOf(now) ?? 0) < (numberOf(copied) ?? 0) : left < right;
+}
+
+function timeOf(version: string): number | undefined {
+  const at = version.indexOf(LINEAGE);
+  const ms = at < 0 ? Number.NaN : Date.parse(version.slice(at + 1));
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
 /** Whether `wanted` is older than the version that the mark says was copied. Of two lineages neither is older. */
 export function wentBack(wanted: Wanted, mark: Mark): boolean {
   if (mark.source !== wanted.sourceID || mark.version === wanted.version) return false;
   if (wanted.numbered) {
+    const byTime = olderByTime(wanted.version, mark.version);
+    if (byTime !== undefined) return byTime;
     const [now, copied] = [numberOf(wanted.version), numberOf(mark.version)];
     const sameLineage = wanted.version.split(LINEAGE)[1] === mark.version.split(LINEAGE)[1];
     if (now !== undefined && copied !== undefined) return sameLineage && now < copied;

@@ -43,6 +43,11 @@ export type SourceFact =
        * lists counts as older. Undefined: this source cannot tell here (said in status), or nothing moved.
        */
       readonly olderThanCurrent?: ReadonlySet<string> | undefined;
+      /**
+       * When each version was written, as the store says it. Numbers may repeat (a secret made anew, a store restored from
+       * a backup); number and time together do not.
+       */
+      readonly writtenAt?: ReadonlyMap<string, string>;
       /** When the source says that the secret changed, ms since the epoch. */
       readonly changedAtMs?: number;
       /** ASM tags as `key=value`. */
@@ -75,6 +80,8 @@ export interface PollResult {
 export interface SourceRead {
   readonly path: string;
   readonly version: string;
+  /** See `writtenAt` of facts. */
+  readonly writtenAt?: string | undefined;
   readonly payload: SecretPayload;
 }
 

@@ -43,19 +43,43 @@ export function factOfMetadata(path: string, answer: VaultAnswer, nowMs: number)
     stages: current === 0 ? new Map() : new Map([["latest", String(current)]]),
     versions,
     versionKind: "Number",
+    writtenAt: writtenAt(objectOf(data["versions"])),
     tags,
     ...(Number.isNaN(changed) ? {} : { changedAtMs: changed }),
   };
+}
+
+function writtenAt(versions: Readonly<Record<string, unknown>>): ReadonlyMap<string, string> {
+  const times = Object.entries(versions).map(([number, value]) => [number, createdTime(objectOf(value))] as const);
+  return new Map(times.filter((entry): entry is [string, string] => entry[1] !== undefined));
+}
+
+/** `created_time` where it is a time of the form that Vault writes. */
+function createdTime(metadata: Readonly<Record<string, unknown>>): string | undefined {
+  const text = metadata["created_time"];
+  return typeof text === "string" && /^[\dT:.Z+-]{20,35}$/.test(text) ? text : undefined;
 }
 
 /** What an answer of `data/<path>` says of the version; its value is not looked at. */
 export function versionOfData(
   answer: VaultAnswer,
   nowMs: number,
-): { readonly version: string; readonly gone: boolean; readonly createdMs: number } | undefined {
+):
+  | {
+      readonly version: string;
+      readonly gone: boolean;
+      readonly createdMs: number;
+      readonly writtenAt: string | undefined;
+    }
+  | undefined {
   const metadata = objectOf(objectOf(bodyOf(answer)["data"])["metadata"]);
   const version = metadata["version"];
   if (typeof version !== "number" || !Number.isSafeInteger(version) || version < 1) return undefined;
   const created = typeof metadata["created_time"] === "string" ? Date.parse(metadata["created_time"]) : Number.NaN;
-  return { version: String(version), gone: isGone(metadata, serverNowMs(answer, nowMs)), createdMs: created };
+  return {
+    version: String(version),
+    gone: isGone(metadata, serverNowMs(answer, nowMs)),
+    createdMs: created,
+    writtenAt: createdTime(metadata),
+  };
 }

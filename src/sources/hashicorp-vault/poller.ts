@@ -123,6 +123,7 @@ export class VaultPoller {
         stages: new Map([["latest", seen.version]]),
         versions: undefined,
         versionKind: "Number",
+        ...(seen.writtenAt === undefined ? {} : { writtenAt: new Map([[seen.version, seen.writtenAt]]) }),
         ...(Number.isNaN(seen.createdMs) ? {} : { changedAtMs: seen.createdMs }),
       };
     }

@@ -135,6 +135,7 @@ class VaultReader {
     return {
       path: ref.path,
       version: seen.version,
+      writtenAt: seen.writtenAt,
       payload: refuseEmpty(dataOf(answer, action, ["data", "data"]), action),
     };
   }
