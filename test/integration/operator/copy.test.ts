@@ -175,18 +175,23 @@ describe("a subtree", () => {
         kubernetesSecret: { nameTemplate: `${name}-{path}` },
       },
     });
-  const secrets = async (prefix: string) =>
+  const secrets = async (prefix: string): Promise<string[]> =>
     (await op.cluster.list("Secret", ns))
       .map(({ metadata }) => metadata.name)
       .filter((name) => name.startsWith(prefix))
       .sort();
 
   it.each([
-    ["ASM", "tree", async (path: string, value: string) => void (await op.aws.put(`tree/${path}`, `{"k":"${value}"}`))],
+    [
+      "ASM",
+      "tree",
+      async (path: string, value: string): Promise<void> => void (await op.aws.put(`tree/${path}`, `{"k":"${value}"}`)),
+    ],
     [
       "Vault",
       "vtree",
-      async (path: string, value: string) => void (await op.env.vault.put(kv2, `vtree/${path}`, { k: value })),
+      async (path: string, value: string): Promise<void> =>
+        void (await op.env.vault.put(kv2, `vtree/${path}`, { k: value })),
     ],
   ] as const)("of %s is copied whole, and new secrets arrive within an interval", async (_store, name, put) => {
     const first = op.canaries.value("in tree");

@@ -114,6 +114,8 @@ describe("what waits", () => {
       await op.cluster.apply(both(name));
     }
     await op.verdict("SecretSync", ns, name, expected);
+    // What was written just now is looked at once more as it is.
+    await op.interval();
     await op.mark();
     for (let times = 0; times < 3; times += 1) await op.interval();
     const seen = await op.seen();
