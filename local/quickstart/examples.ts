@@ -98,7 +98,9 @@ function failure(verdict: Verdict | undefined, object: string): QuickstartFailed
   if (verdict === undefined || verdict.reason === "")
     return new QuickstartFailed(`${object} has no condition yet.`, "The operator's log says what it did.");
   const row = (reasons as Readonly<Record<string, { hint: string }>>)[verdict.reason];
-  return new QuickstartFailed(`${object} is not Ready: ${verdict.reason}: ${verdict.message}`, row?.hint);
+  // Most messages end in the hint already.
+  const hint = row === undefined || verdict.message.includes(row.hint) ? undefined : row.hint;
+  return new QuickstartFailed(`${object} is not Ready: ${verdict.reason}: ${verdict.message}`, hint);
 }
 
 /** What can only be mended by people: waiting longer would help nobody. */
@@ -108,7 +110,7 @@ function isTerminal({ ready: status, reason }: Verdict): boolean {
 }
 
 /** How long the wait for readiness is, in ms. */
-const readyMs = 120_000;
+const readyMs = 90_000;
 
 /**
  * Watches the objects until each is Ready.
