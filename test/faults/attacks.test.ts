@@ -5,7 +5,16 @@
 import { createServer, type Server } from "node:net";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { backend, condition, credential, type Harness, REGION, startOperator, sync, verdict } from "../support/operator.ts";
+import {
+  backend,
+  condition,
+  credential,
+  type Harness,
+  REGION,
+  startOperator,
+  sync,
+  verdict,
+} from "../support/operator.ts";
 import { during } from "./support.ts";
 
 let op: Harness<"victim" | "mallory" | "accomplice">;
@@ -89,8 +98,8 @@ afterAll(async () => {
 async function nothingHappened(): Promise<void> {
   const seen = await during(op, 6);
   const named = seen.scaivault.paths.filter(({ path }) => path.startsWith("environments/victim"));
-  // The victim's own look at its path is all there may be.
-  expect(named.every(({ path }) => path === "environments/victim/db")).toBe(true);
+  // The victim's own looks at its paths are all there may be.
+  expect(named.map(({ path }) => path).filter((path) => op.stored(path) === undefined)).toEqual([]);
   expect(seen.scaivault.versionsWritten).toBe(0);
   expect(seen.scaivault.valuesRead).toBe(0);
   expect(JSON.parse(op.stored("environments/victim/db")?.data ?? "")).toEqual({ password: value });
@@ -128,6 +137,15 @@ describe("a tenant", () => {
     expect(op.stored("environments/victim/soon")).toBeUndefined();
     expect(op.stored("shared/poison")).toBeUndefined();
     await nothingHappened();
+    // Who has the right is not kept waiting by who squats.
+    await op.cluster.apply(
+      sync(victim, "soon", {
+        source: { backendRef: { name: "vault" }, path: `${mount}/db` },
+        targets: { scaivault: { path: "environments/victim/soon" } },
+      }),
+    );
+    await op.ready(victim, "soon");
+    expect(JSON.parse(op.stored("environments/victim/soon")?.data ?? "")).toEqual({ password: value });
   });
 
   it("3: does not take a whole tree by a subtree", async () => {
@@ -139,7 +157,7 @@ describe("a tenant", () => {
       await op.cluster.apply(sync(mallory, name, { source, targets: { scaivault: { path } } }));
       await op.verdict("SecretSync", mallory, name, "False NotGranted");
     }
-    expect(op.scaivault.server.admin.paths()).toEqual(["environments/victim/db"]);
+    expect(op.scaivault.server.admin.paths()).toEqual(["environments/victim/db", "environments/victim/soon"]);
     await nothingHappened();
   });
 
@@ -165,7 +183,10 @@ describe("a tenant", () => {
     await op.cluster.apply(credential(mallory, "database", { token: op.canaries.value("unreleased") }, false));
     await op.cluster.apply(credential(mallory, "released", { token: op.canaries.value("released") }));
     const hostile = (name: string, secret: string, address: string) =>
-      backend(mallory, name, { type: "hashicorp-vault", hashicorpVault: { address, auth: { token: { secretRef: { name: secret } } } } });
+      backend(mallory, name, {
+        type: "hashicorp-vault",
+        hashicorpVault: { address, auth: { token: { secretRef: { name: secret } } } },
+      });
     await op.mark();
     await op.cluster.apply(
       hostile("unreleased", "database", "https://vault.example.com:8200"),
@@ -209,6 +230,8 @@ describe("a tenant", () => {
   });
 
   it("keeps what it may have: its own path below its own rights", async () => {
+    // Its own claim on the whole tree includes that path.
+    await op.cluster.delete("SecretSync", mallory, "above");
     await op.cluster.apply(
       sync(mallory, "fine", {
         source: own("poison"),

@@ -39,7 +39,9 @@ describe("a mass change", () => {
     });
     await op.interval();
     await op.eventually("all held", async () =>
-      (await all(ns)).every((one) => verdict(one) === "False ManyChanges" && verdict(one, "ChangeHeld") === "True ManyChanges"),
+      (await all(ns)).every(
+        (one) => verdict(one) === "False ManyChanges" && verdict(one, "ChangeHeld") === "True ManyChanges",
+      ),
     );
     const seen = await op.seen();
     expect(seen.aws.valueReads).toBe(0);

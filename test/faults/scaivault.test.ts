@@ -125,26 +125,29 @@ describe("writes that are answered by", () => {
     ["500", { kind: "status", status: 500, code: "internal_error" }, "ScaiVaultUnavailable"],
     ["403", { kind: "status", status: 403, code: "insufficient_scope" }, "ScaiVaultDenied"],
     ["a reset connection", { kind: "reset", when: "before" }, "ScaiVaultUnavailable"],
-  ] as const)("%s: the Secret is written, ScaiVault is tried again, farther and farther apart", async (_, action, why) => {
-    const fault = refuse(action);
-    const next = await rotate("refused");
-    await op.interval();
-    await op.waitFor("the Secret", async () => (await op.cluster.secretData(ns, name))?.["password"] === next);
-    const bad = await op.verdict("SecretSync", ns, name, `False ${why}`);
-    expect(verdict(bad, "TargetsDiverged")).toBe(`True ${why}`);
-    if (why === "ScaiVaultDenied") expect(condition(bad, "Ready")?.message).toContain("secrets:write");
-    const before = fault.hits();
-    const seen = await during(op, 10);
-    expect(fault.hits() - before).toBeLessThanOrEqual(12);
-    expect(seen.aws.valueReads).toBeLessThanOrEqual(14);
-    expect(statusWrites(seen, name)).toBeLessThanOrEqual(1);
-    expect((await copies(op, ns, name)).scaivault).toEqual({ password: value });
-    fault.remove();
-    await op.interval();
-    await op.ready(ns, name);
-    await expectCopies(op, ns, name, { password: next });
-    expect(op.stored(`${below}/${ns}/${name}`)?.version).toBe(2);
-  });
+  ] as const)(
+    "%s: the Secret is written, ScaiVault is tried again, farther and farther apart",
+    async (_, action, why) => {
+      const fault = refuse(action);
+      const next = await rotate("refused");
+      await op.interval();
+      await op.waitFor("the Secret", async () => (await op.cluster.secretData(ns, name))?.["password"] === next);
+      const bad = await op.verdict("SecretSync", ns, name, `False ${why}`);
+      expect(verdict(bad, "TargetsDiverged")).toBe(`True ${why}`);
+      if (why === "ScaiVaultDenied") expect(condition(bad, "Ready")?.message).toContain("secrets:write");
+      const before = fault.hits();
+      const seen = await during(op, 10);
+      expect(fault.hits() - before).toBeLessThanOrEqual(12);
+      expect(seen.aws.valueReads).toBeLessThanOrEqual(14);
+      expect(statusWrites(seen, name)).toBeLessThanOrEqual(1);
+      expect((await copies(op, ns, name)).scaivault).toEqual({ password: value });
+      fault.remove();
+      await op.interval();
+      await op.ready(ns, name);
+      await expectCopies(op, ns, name, { password: next });
+      expect(op.stored(`${below}/${ns}/${name}`)?.version).toBe(2);
+    },
+  );
 
   it("a reset after the write was carried out: seen by its mark, not written twice", async () => {
     const fault = admin().inject({ match: { method: "PUT" }, times: 1, action: { kind: "reset", when: "after" } });
