@@ -67,4 +67,22 @@ describe("conditions of a FederationBackend", () => {
       backendStatus(input({ kind: "Good" }, { previous: next, lastPollMs: T0 + 300_000, nowMs: T0 + 400_000 })),
     ).toBe(next);
   });
+
+  it("stays as it is after a restart until the first poll has ended, and not when the spec was edited meanwhile", () => {
+    const unpolled = (previous: ReturnType<typeof backendStatus>, generation = 1) =>
+      backendStatus(
+        input(
+          { kind: "Unpolled" },
+          { previous, generation, lastPollMs: undefined, poll: undefined, scaivault: undefined, nowMs: T0 + 60_000 },
+        ),
+      );
+    const good = backendStatus(input({ kind: "Good" }, { scaivault: { reachable: true } }));
+    expect(unpolled(good)).toBe(good);
+    const failing = backendStatus(input(down));
+    expect(unpolled(failing)).toBe(failing);
+    expect(unpolled(good, 2).conditions?.find(({ type }) => type === "Ready")).toMatchObject({ reason: "Progressing" });
+    // What no poll has seen yet, or what waited for a credential, is told as it is.
+    const refused = backendStatus(input({ kind: "Refused", reason: "CredentialNotReleased", message: "x" }));
+    expect(unpolled(refused).conditions?.find(({ type }) => type === "Ready")).toMatchObject({ reason: "Progressing" });
+  });
 });

@@ -38,6 +38,7 @@ export interface BackendStatusInput {
 /** The one place that makes the status of a FederationBackend. Returns `previous` itself when nothing would differ. */
 export function backendStatus(input: BackendStatusInput): FederationBackendStatus {
   const { previous, generation, nowMs } = input;
+  if (input.store.kind === "Unpolled" && previous !== undefined && isStillTold(previous, generation)) return previous;
   const problems = listProblems(problemsOf(input), previous?.problems, MAX_PROBLEMS, nowMs);
   const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
   const handled = input.handledSyncRequest ?? previous?.lastHandledSyncRequest;
@@ -56,6 +57,14 @@ export function backendStatus(input: BackendStatusInput): FederationBackendStatu
     ...(problems.length === 0 ? {} : { problems }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
+}
+
+/**
+ * After a restart, until the first poll has ended, what the last poll found still stands (`lastPollTime` says when that was):
+ * a backend that is fine must not look otherwise because its operator was restarted.
+ */
+function isStillTold({ observedGeneration, conditions = [] }: FederationBackendStatus, generation: number): boolean {
+  return observedGeneration === generation && conditions.some(({ type }) => type === "SourceReachable");
 }
 
 function verdictsOf(input: BackendStatusInput): Verdict[] {
