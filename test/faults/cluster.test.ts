@@ -49,6 +49,28 @@ async function copied(name: string, spec: object = {}, namespace = ns): Promise<
 /** The reflectors' time is the machine's; objects' is virtual. */
 const seconds = (count: number) => ({ timeoutMs: count * 1_000, virtualMs: 600_000 });
 
+const spec = { cleanupPolicy: "Delete" };
+
+describe("what is deleted with cleanupPolicy Delete", () => {
+  it("by its namespace: the namespace goes, nothing in ScaiVault is deleted", async () => {
+    const dying = op.ns.dying;
+    await op.awsBackend(dying);
+    await copied("dying", spec, dying);
+    expect((await op.cluster.sync(dying, "dying"))?.metadata.finalizers).toHaveLength(1);
+    await op.env.kube.request({ method: "DELETE", path: `/api/v1/namespaces/${dying}` });
+    await op.eventually(
+      "the namespace is gone",
+      async () => {
+        const { status, text } = await op.env.kube.request({ path: `/api/v1/namespaces/${dying}` });
+        if (status !== 404) throw new Error(text);
+        return true;
+      },
+      seconds(60),
+    );
+    expect((await copies(op, dying, "dying")).scaivault).toBeDefined();
+  });
+});
+
 describe("kube-apiserver", () => {
   it("killed while a value moves: ScaiVault has it once, the Secret as soon as it is back, nothing runs hot", async () => {
     const { path, value } = await copied("killed");
@@ -116,27 +138,7 @@ describe("kube-apiserver", () => {
   });
 });
 
-describe("what is deleted with cleanupPolicy Delete", () => {
-  const spec = { cleanupPolicy: "Delete" };
-
-  it("by its namespace: the namespace goes, nothing in ScaiVault is deleted", async () => {
-    const dying = op.ns.dying;
-    await op.awsBackend(dying);
-    await copied("dying", spec, dying);
-    expect((await op.cluster.sync(dying, "dying"))?.metadata.finalizers).toHaveLength(1);
-    await op.env.kube.request({ method: "DELETE", path: `/api/v1/namespaces/${dying}` });
-    await op.eventually(
-      "the namespace is gone",
-      async () => {
-        const { status, text } = await op.env.kube.request({ path: `/api/v1/namespaces/${dying}` });
-        if (status !== 404) throw new Error(text);
-        return true;
-      },
-      seconds(60),
-    );
-    expect((await copies(op, dying, "dying")).scaivault).toBeDefined();
-  });
-
+describe("what is deleted with cleanupPolicy Delete, too", () => {
   it("by its CRD: the CRD goes, Secret and ScaiVault keep their bytes, and the watch of what is gone stays calm", async () => {
     const { value } = await copied("crd", spec);
     const crd = `/apis/apiextensions.k8s.io/v1/customresourcedefinitions/secretsyncs.${GROUP}`;
