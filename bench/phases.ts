@@ -194,6 +194,14 @@ async function poll(world: BenchWorld): Promise<void> {
   await say(world, "end of a poll", () => world.polls.next(intervalMs * 2 + 60_000));
 }
 
+/** Ends the operator in order and starts it again, with the same files. */
+async function restart(world: BenchWorld): Promise<void> {
+  await say(world, "restart of the operator", async () => {
+    await world.operator?.stop();
+    await world.operator?.start();
+  });
+}
+
 /** Phases by name. */
 export const phases: Readonly<Record<PhaseName, (world: BenchWorld) => Promise<void>>> = {
   seed,
@@ -202,4 +210,5 @@ export const phases: Readonly<Record<PhaseName, (world: BenchWorld) => Promise<v
   start,
   ready,
   poll,
+  restart,
 };

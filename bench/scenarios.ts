@@ -4,7 +4,7 @@
  */
 
 /** The phases that there are. */
-export const phaseNames = ["seed", "install", "declare", "start", "ready", "poll"] as const;
+export const phaseNames = ["seed", "install", "declare", "start", "ready", "poll", "restart"] as const;
 /** One step of a scenario. */
 export type PhaseName = (typeof phaseNames)[number];
 
@@ -26,5 +26,11 @@ export const scenarios: readonly Scenario[] = [
     summary: "nothing changes: from the end of one poll to the end of the next",
     arrange: ["seed", "install", "start", "declare", "ready", "poll"],
     measure: ["poll"],
+  },
+  {
+    name: "restart",
+    summary: "nothing changes, but the operator ends and starts again: until its first poll has ended",
+    arrange: ["seed", "install", "start", "declare", "ready", "poll"],
+    measure: ["restart", "poll"],
   },
 ];
