@@ -21,6 +21,8 @@ const refusals: Readonly<Record<string, string>> = {
 export const planObjects: Planner = async (config, manifests, { io, stage }) => {
   const trouble = new Trouble();
   const operator = compose({ config, environment: io.environment, log: trouble.log });
+  // Timers and idle connections of the parts do not keep a process alive.
+  const alive = systemClock.setTimeout(() => undefined, 2 ** 31 - 1);
   try {
     stage(`reading the objects of cluster ${config.cluster.name} ...`);
     await fill(operator, trouble, io.signal);
@@ -32,6 +34,7 @@ export const planObjects: Planner = async (config, manifests, { io, stage }) => 
     const ignored: ObjectPlan[] = unwatched.map((planned) => ignoredPlan(planned, "NotWatched"));
     return [...(await operator.planRun().plan(seen, io.signal, stage)), ...ignored];
   } finally {
+    alive();
     await operator.close();
   }
 };

@@ -1,10 +1,15 @@
-import type { Config } from "../config/index.ts";
 import type { Finding } from "./findings.ts";
 import { backendSpecOf, type ManifestObject, syncSpecOf } from "./validate-manifest.ts";
+import { checkGrant, checkGrants } from "./validate-rights.ts";
 
 /** What only shows when objects are seen together: doubles, two claims on one target, missing grants. */
 export function checkTogether(objects: readonly ManifestObject[]): readonly Finding[] {
-  return [...checkDoubles(objects), ...checkClaims(objects), ...checkBackendRefs(objects)];
+  return [
+    ...checkDoubles(objects),
+    ...checkClaims(objects),
+    ...objects.flatMap(checkGrants),
+    ...checkBackendRefs(objects),
+  ];
 }
 
 function checkDoubles(objects: readonly ManifestObject[]): readonly Finding[] {
@@ -74,60 +79,7 @@ function checkBackendRefs(objects: readonly ManifestObject[]): readonly Finding[
           "Vault has no stages: write `version: 3` or remove stage",
         ),
       );
-    const granted = (backend.grants ?? []).some((grant) => grant.namespaces.names.includes(object.namespace));
-    if (home !== object.namespace && object.namespace !== "" && !granted)
-      findings.push(
-        object.report(
-          "error",
-          "NotGranted",
-          ["spec", "source", "backendRef"],
-          `FederationBackend ${home}/${name} grants nothing to namespace ${object.namespace}: add a grant there`,
-        ),
-      );
-    return findings;
-  });
-}
-
-/** What the operator's configuration says about the objects. */
-export function checkAgainstConfig(objects: readonly ManifestObject[], config: Config): readonly Finding[] {
-  return objects.flatMap((object) => {
-    const findings: Finding[] = [];
-    if (object.namespace !== "" && config.watchNamespaces?.includes(object.namespace) === false)
-      findings.push(
-        object.report(
-          "warning",
-          "NotWatched",
-          ["metadata", "namespace"],
-          "the operator does not watch this namespace (watchNamespaces)",
-        ),
-      );
-    const sync = syncSpecOf(object);
-    if (sync?.targets.scaivault !== undefined && config.scaivault === undefined)
-      findings.push(
-        object.report(
-          "error",
-          "NoScaiVault",
-          ["spec", "targets", "scaivault"],
-          "the operator's configuration has no ScaiVault connection",
-        ),
-      );
-    const backend = backendSpecOf(object);
-    const open =
-      config.tenancyMode === "Open" || object.namespace === "" || object.namespace === config.operatorNamespace;
-    const entries = config.tenancy.filter((entry) => entry.namespaces.includes(object.namespace));
-    if (
-      backend?.awsSecretsManager?.auth.operator !== undefined &&
-      !open &&
-      !entries.some((entry) => entry.ambientIdentity)
-    )
-      findings.push(
-        object.report(
-          "error",
-          "NotGranted",
-          ["spec", "awsSecretsManager", "auth", "operator"],
-          "the operator's configuration does not lend its identity to this namespace (tenancy.ambientIdentity): use secretRef",
-        ),
-      );
+    if (found !== undefined) findings.push(...checkGrant(object, spec, found));
     return findings;
   });
 }

@@ -145,7 +145,16 @@ spec:
       "backendRef: { name: aws-prod, namespace: billing }",
     );
     expect(lines(elsewhere)).toEqual([
-      "x.yaml:10:13: error: SecretSync shop/stripe spec.source.backendRef: FederationBackend billing/aws-prod grants nothing to namespace shop: add a grant there [NotGranted]",
+      "x.yaml:10:13: error: SecretSync shop/stripe spec.source.backendRef: FederationBackend billing/aws-prod has no grant for namespace shop: add it there [NotGranted]",
+    ]);
+    const granting = (read: string) =>
+      elsewhere.replace(
+        "aws-reader } } } }",
+        `aws-reader } } }, grants: [{ name: g, namespaces: { names: [shop] }, read: ["${read}"] }] }`,
+      );
+    expect(lines(granting("prod/billing/*"))).toEqual([]);
+    expect(lines(granting("prod/other/**"))).toEqual([
+      "x.yaml:10:71: error: SecretSync shop/stripe spec.source.path: FederationBackend billing/aws-prod grants namespace shop other paths than prod/billing/stripe: add it there [NotGranted]",
     ]);
   });
 
@@ -173,19 +182,21 @@ describe("validate", () => {
     const files = { "m/a.yaml": GOOD, "m/README.md": "no", "m/sub/b.yml": "spec: [" };
     expect(await run(files, { filename: ["m"] })).toEqual({
       exitCode: 0,
-      data: { findings: [], objects: 2, ignored: 0 },
-      text: "2 objects checked: 0 errors, 0 warnings",
+      data: { findings: [], objects: 2, ignored: 0, rights: "Unknown" },
+      text: "2 objects checked: 0 errors, 0 warnings; rights unknown without --config",
     });
     expect((await run(files, { filename: ["m"], recursive: true })).text).toBe(
-      "m/sub/b.yml:1:8: error: the indentation is wrong here, or a bracket is not closed; all members of a mapping start in one column [BAD_INDENT]\n2 objects checked: 1 error, 0 warnings",
+      "m/sub/b.yml:1:8: error: the indentation is wrong here, or a bracket is not closed; all members of a mapping start in one column [BAD_INDENT]\n2 objects checked: 1 error, 0 warnings; rights unknown without --config",
     );
-    expect((await run({}, { filename: ["-"] }, GOOD)).text).toBe("2 objects checked: 0 errors, 0 warnings");
+    expect((await run({}, { filename: ["-"] }, GOOD)).text).toBe(
+      "2 objects checked: 0 errors, 0 warnings; rights unknown without --config",
+    );
   });
 
   it("ends with 1 for files that are not there", async () => {
     expect(await run({}, { filename: ["nope.yaml"] })).toMatchObject({
       exitCode: 1,
-      text: "nope.yaml:1:1: error: the file cannot be read (ENOENT) [Unreadable]\n0 objects checked: 1 error, 0 warnings",
+      text: "nope.yaml:1:1: error: the file cannot be read (ENOENT) [Unreadable]\n0 objects checked: 1 error, 0 warnings; rights unknown without --config",
     });
   });
 

@@ -2,8 +2,10 @@ import { join } from "node:path";
 import { type Config, type ConfigProblem, configProblemLine, parseYaml, readConfig } from "../config/index.ts";
 import { errorCode } from "../errors/index.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
+import { exitCodes } from "./exit-codes.ts";
 import { type Finding, type FindingsReport, renderFindings, sortFindings } from "./findings.ts";
-import { checkAgainstConfig, checkTogether } from "./validate-together.ts";
+import { checkTogether } from "./validate-together.ts";
+import { checkAgainstConfig } from "./validate-rights.ts";
 import { checkDocument, merge } from "./validate-manifest.ts";
 
 /** One file of manifests. */
@@ -113,7 +115,14 @@ async function handler(args: CommandArguments, io: CommandIO): Promise<CommandRe
   const checked = validateManifests(sources, config);
   const report: FindingsReport = { ...checked, findings: sortFindings([...findings, ...checked.findings]) };
   const failed = report.findings.some((finding) => finding.severity === "error");
-  return { exitCode: failed ? 1 : 0, data: report, text: renderFindings(report) };
+  // What was not looked at must not look checked.
+  const rights = config === undefined ? "Unknown" : "Checked";
+  const note = rights === "Unknown" ? "; rights unknown without --config" : "";
+  return {
+    exitCode: failed ? exitCodes.failed : exitCodes.ok,
+    data: { ...report, rights },
+    text: `${renderFindings(report)}${note}`,
+  };
 }
 
 function configResult(problems: readonly ConfigProblem[]): CommandResult {
@@ -142,7 +151,7 @@ export const validateCommand: CommandDefinition = {
     {
       name: "config",
       flags: "--config <file>",
-      description: "The operator's configuration, for rights and watched namespaces.",
+      description: "The operator's configuration: also checks rights (tenancy), endpoints and watched namespaces.",
     },
   ],
   handler,

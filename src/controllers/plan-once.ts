@@ -10,10 +10,9 @@ import type { Overlay, PlannedObject } from "./plan-overlay.ts";
 import { shownVersion } from "./report.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { refreshScaiVault } from "./scaivault-refresh.ts";
-import { StatusWriter } from "./status-writer.ts";
 import { planStrays } from "./strays.ts";
-import { resolveSubject, type Subject } from "./subject.ts";
-import { SyncController, type SyncOutcome } from "./sync-controller.ts";
+import { backendLocation, resolveSubject, type Subject } from "./subject.ts";
+import { SyncEvaluator, type SyncOutcome } from "./sync-evaluator.ts";
 import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
 
@@ -52,7 +51,7 @@ const OBJECTS_AT_ONCE = 8;
  */
 export class PlanRun {
   readonly #world: World;
-  readonly #controller: SyncController;
+  readonly #evaluator: SyncEvaluator;
   readonly #memory: Memory;
   readonly #waiting = new Set<() => void>();
   readonly #refreshed = new Map<string, Promise<void>>();
@@ -74,7 +73,7 @@ export class PlanRun {
     });
     const world = makeWorld(registry);
     this.#world = { ...world, brakes: new PlanBrakes((key) => world.caches.syncs.get(key)) };
-    this.#controller = new SyncController(this.#world, new StatusWriter(this.#world));
+    this.#evaluator = new SyncEvaluator(this.#world);
     this.#memory = { reverts: new Reverts(() => clock.now()), marks: new OwnMarks() };
   }
 
@@ -94,7 +93,8 @@ export class PlanRun {
         const some = syncs.slice(at, at + OBJECTS_AT_ONCE);
         plans.push(...(await Promise.all(some.map((planned) => this.#planObject(planned, signal)))));
       }
-      return this.#underTheBrakes(syncs, plans, signal);
+      // Awaited here: afterwards there are no stores any more.
+      return await this.#underTheBrakes(syncs, plans, signal);
     } finally {
       await this.#world.registry.close();
     }
@@ -116,7 +116,7 @@ export class PlanRun {
         ? await this.#world.resolver.resolve(view.object, signal).catch((error: unknown) => toSyncError(error))
         : view.error;
       if (outcome instanceof SyncError && outcome.reason !== "BackendSuspended") refused.set(key, outcome);
-      await this.#world.registry.set(key, outcome);
+      await this.#world.registry.set(key, outcome, view.ok ? backendLocation(view.object) : "");
     }
     return refused;
   }
@@ -132,7 +132,7 @@ export class PlanRun {
     for (;;) {
       const woken = this.#nextPoll(deadline);
       await this.#refreshTargets(subject, deadline);
-      const outcome = await this.#controller.evaluate(subject, "refresh", deadline);
+      const outcome = await this.#evaluator.evaluate(subject, "refresh", deadline);
       if (outcome !== undefined) {
         const strays = await planStrays(this.#world, subject, this.#memory, deadline);
         return planOf(planned, outcome, strays);
