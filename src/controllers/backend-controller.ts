@@ -10,10 +10,21 @@ import {
 import { type BackendStatusInput, backendStatus } from "../decide/index.ts";
 import { type SyncError, toSyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
+import type { ResolvedBackend } from "./backend-registry.ts";
+import { credentialSecrets } from "./backend-resolver.ts";
 import { indexes } from "./caches.ts";
 import { type StatusWriter } from "./status-writer.ts";
+import { backendLocation } from "./subject.ts";
 import { viewBackend, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
+
+/** What came of a backend. */
+export interface BackendReconciled {
+  /** Those who depend on it have to look again. */
+  readonly changed: boolean;
+  /** Something could not be asked; what was known before still holds. */
+  readonly again: boolean;
+}
 
 const HELD = new Set(["DeletionHeld", "ChangeHeld", "ApprovalNeeded"]);
 
@@ -22,32 +33,78 @@ export class BackendController {
   readonly #world: World;
   readonly #status: StatusWriter;
   readonly #handled = new Map<string, { value: string; atMs: number }>();
+  /** What the last good checks of each backend rested on. */
+  readonly #checked = new Map<string, string>();
 
   constructor(world: World, status: StatusWriter) {
     this.#world = world;
     this.#status = status;
   }
 
-  /** @returns true when those who depend on the backend have to look again */
-  async reconcile(key: string, signal: AbortSignal): Promise<boolean> {
+  async reconcile(key: string, signal: AbortSignal): Promise<BackendReconciled> {
     const { registry, caches } = this.#world;
     const object = caches.backends.get(key);
     if (object === undefined) {
       await registry.remove(key);
       this.#status.forget("FederationBackend", key);
-      return true;
+      this.#handled.delete(key);
+      this.#checked.delete(key);
+      return { changed: true, again: false };
     }
     const view = viewBackend(object);
-    const outcome = view.ok
-      ? await this.#world.resolver.resolve(view.object, signal).catch((error: unknown) => toSyncError(error, "resolve"))
-      : view.error;
-    const changed = await registry.set(key, outcome);
-    if (outcome instanceof Error) this.#logRefusal(object, outcome);
+    const { changed, again } = view.ok
+      ? await this.#check(key, object, view.object, signal)
+      : { changed: await this.#refuse(key, object, view.error), again: false };
     if (view.ok) this.#syncRequest(key, view.object);
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
     const next = backendStatus(this.#input(key, object, view.ok ? view.object : undefined, previous));
     await this.#status.backend(object, previous, next);
-    return changed;
+    return { changed, again };
+  }
+
+  /** Checks the backend and takes the outcome in. Nothing is asked for while it rests on what it rested on before. */
+  async #check(
+    key: string,
+    object: KubeObject,
+    backend: FederationBackend,
+    signal: AbortSignal,
+  ): Promise<BackendReconciled> {
+    const { registry, resolver } = this.#world;
+    const basis = this.#basisOf(backend, object);
+    const usable = registry.get(key).state === "Usable";
+    if (usable && basis !== undefined && this.#checked.get(key) === basis) return { changed: false, again: false };
+    this.#checked.delete(key);
+    let outcome: ResolvedBackend;
+    try {
+      outcome = await resolver.resolve(backend, signal);
+    } catch (error) {
+      const failed = toSyncError(error, "resolve");
+      // The API server did not answer: that says nothing against what works.
+      if (usable && failed.reason === "KubernetesUnavailable") {
+        this.#logRefusal(object, failed);
+        return { changed: false, again: true };
+      }
+      return { changed: await this.#refuse(key, object, failed), again: false };
+    }
+    const changed = await registry.set(key, outcome, backendLocation(backend));
+    if (basis !== undefined) this.#checked.set(key, basis);
+    return { changed, again: false };
+  }
+
+  async #refuse(key: string, object: KubeObject, error: SyncError): Promise<boolean> {
+    this.#checked.delete(key);
+    this.#logRefusal(object, error);
+    return this.#world.registry.set(key, error, "");
+  }
+
+  /** What the checks rest on, as the watches show it; undefined when something of it is not watched. */
+  #basisOf(backend: FederationBackend, object: KubeObject): string | undefined {
+    if (backend.spec.hashicorpVault?.caRef?.kind === "ConfigMap") return undefined;
+    const { uid, generation, namespace = "" } = object.metadata;
+    const versions = credentialSecrets(backend).map(
+      (name) => this.#world.caches.credentials.get(`${namespace}/${name}`)?.metadata.resourceVersion,
+    );
+    return versions.includes(undefined) ? undefined : JSON.stringify([uid, generation, versions]);
   }
 
   #logRefusal(object: KubeObject, error: SyncError): void {

@@ -14,7 +14,12 @@ export interface ResolvedBackend {
 
 /** What other controllers may know of a backend. */
 export type BackendState =
-  | { readonly state: "Usable"; readonly store: StoreHandle }
+  | {
+      readonly state: "Usable";
+      readonly store: StoreHandle;
+      /** Where its secrets live, as its spec said when it was checked. A spec that says otherwise was not checked yet. */
+      readonly location: string;
+    }
   | { readonly state: "Refused"; readonly error: SyncError }
   /** Its first reconcile has not ended. */
   | { readonly state: "Pending" };
@@ -68,20 +73,24 @@ export class BackendRegistry {
   /**
    * Takes the outcome of a backend's checks in. A changed identity makes a new base: facts and beliefs of the old one
    * are gone with its poller.
+   * @param location where the secrets live, as the spec that was checked says it
    * @returns true when anything changed for those who depend on the backend
    */
-  async set(backendKey: string, outcome: ResolvedBackend | SyncError): Promise<boolean> {
+  async set(backendKey: string, outcome: ResolvedBackend | SyncError, location: string): Promise<boolean> {
     const before = this.get(backendKey);
     if (outcome instanceof Error) {
       await this.#leave(backendKey);
       this.#byBackend.set(backendKey, { state: "Refused", error: outcome });
       return before.state !== "Refused" || before.error.reason !== outcome.reason;
     }
-    if (before.state === "Usable" && before.store.identityKey === outcome.identityKey) return false;
+    if (before.state === "Usable" && before.store.identityKey === outcome.identityKey) {
+      this.#byBackend.set(backendKey, { ...before, location });
+      return before.location !== location;
+    }
     await this.#leave(backendKey);
     const entry = this.#stores.get(outcome.identityKey) ?? this.#open(outcome);
     entry.backends.add(backendKey);
-    this.#byBackend.set(backendKey, { state: "Usable", store: entry });
+    this.#byBackend.set(backendKey, { state: "Usable", store: entry, location });
     entry.poller.pollNow({ fresh: false });
     return true;
   }

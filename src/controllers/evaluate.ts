@@ -47,8 +47,8 @@ export interface PairContext {
   readonly memo: ComparisonMemo;
   /** What values said when they were read last. */
   readonly plans: PlanMemo;
-  /** Whether a plan with these actions carries a valid approval. */
-  approved(plan: PairPlan): boolean;
+  /** What is held in this plan was approved by people. */
+  readonly approved: boolean;
 }
 
 /** Values that were read while planning; the executor writes from these. */
@@ -113,12 +113,9 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
   }
 }
 
-/** Plans, and plans again as approved when what is held carries an approval. */
 function planOf(context: PairContext, source: SourceState, targets: readonly TargetInput[]): PairPlan {
-  const { path, owner, sourceID, policies, brakes } = context;
-  const input = { path, owner, sourceID, policies, source, targets, brakes };
-  const plan = planPair({ ...input, approved: false });
-  return plan.held.length > 0 && context.approved(plan) ? planPair({ ...input, approved: true }) : plan;
+  const { path, owner, sourceID, policies, brakes, approved } = context;
+  return planPair({ path, owner, sourceID, policies, source, targets, brakes, approved });
 }
 
 /** The plan of a pair that still waits as it did when its values were read last; undefined when they are needed again. */

@@ -9,6 +9,8 @@ import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 export interface ExecuteDeps {
   /** Throws when this replica may no longer write. Asked before each write. */
   assertHeld(): void;
+  /** Takes the brake for an action right before it; the reason with which it is held instead, if it is. */
+  braked(action: Action): "DeletionBraked" | "ManyChanges" | undefined;
   /** Told after each write that succeeded, with what the target now looks like; undefined after a removal. */
   written(target: EvaluatedTarget, action: Action, now: TargetObservation | undefined): void;
 }
@@ -35,6 +37,12 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
     const target = result.context.targets.find((candidate) => candidate.target.kind === action.target);
     if (target === undefined) continue;
     deps.assertHeld();
+    const braked = deps.braked(action);
+    if (braked !== undefined) {
+      const message = `${action.ref}: held back, many others came at the same time`;
+      outcomes.set(action.target, { kind: action.target, ref: action.ref, state: "Held", reason: braked, message });
+      continue;
+    }
     try {
       const after = await perform(action, target, result, signal);
       deps.written(target, action, after);

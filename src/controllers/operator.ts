@@ -29,6 +29,7 @@ import type { World } from "./world.ts";
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
 const REFUSED_RETRY_MS = 60_000;
+const RECHECK_MS = 10_000;
 
 export interface OperatorOptions {
   /** Everything that is shared; the registry is made here, because its hooks come from here. */
@@ -163,8 +164,9 @@ export class OperatorTerm {
   }
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
-    const changed = await this.#backends.reconcile(key, signal);
+    const { changed, again } = await this.#backends.reconcile(key, signal);
     if (changed) this.#enqueueDependants([key], "user");
+    if (again) return { requeueAfterMs: RECHECK_MS };
     const state = this.#registry.get(key);
     // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
     const mendable = state.state === "Refused" && reasons[state.error.reason].kind !== "terminal";

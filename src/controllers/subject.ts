@@ -9,7 +9,7 @@ import { checkScaiVaultPath, mapSubtree, ownerOf, secretNameOf, sourceIDOf, sour
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { SourceRef } from "../ports/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
-import type { StoreHandle } from "./backend-registry.ts";
+import type { BackendState, StoreHandle } from "./backend-registry.ts";
 import { indexes } from "./caches.ts";
 import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
@@ -87,8 +87,12 @@ export function resolveSubject(world: World, object: KubeObject): Subject | Sync
   } catch (error) {
     return refused(toSyncError(error, "check the source path"));
   }
-  if (state.state === "Pending") return { ...base, store: undefined, refusal: undefined, location };
-  return { ...base, store: state.store, refusal: undefined, location };
+  return { ...base, store: storeOf(state, backend), refusal: undefined, location };
+}
+
+/** A backend that was just moved still has the store of the place where it was: nothing of that is for the new place. */
+function storeOf(state: BackendState, backend: FederationBackend): StoreHandle | undefined {
+  return state.state === "Usable" && state.location === backendLocation(backend) ? state.store : undefined;
 }
 
 /** What another namespace's backend lacks is not told in detail. */

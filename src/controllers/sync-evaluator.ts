@@ -1,0 +1,239 @@
+import { datedVersion, isStoreWide } from "../catalogue/index.ts";
+import type { SourceState } from "../decide/types.ts";
+import { SyncError, toSyncError } from "../errors/index.ts";
+import { approvalOf } from "./approvals.ts";
+import { ComparisonMemo } from "./comparison-memo.ts";
+import { evaluatePair, type PairResult } from "./evaluate.ts";
+import type { ExecutedPair } from "./execute.ts";
+import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
+import { membersOf } from "./members.ts";
+import { PlanMemo } from "./plan-memo.ts";
+import { OwnMarks, Reverts } from "./reverts.ts";
+import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
+import { brakeItemOf, brakeKeyOf, brakesFor } from "./sync-brakes.ts";
+import { SyncExecutor } from "./sync-executor.ts";
+import type { Lane, World } from "./world.ts";
+
+/** What a reconcile of one object came to; `plan` prints it, `run` makes a status of it. */
+export interface SyncOutcome {
+  readonly subject: Subject;
+  readonly pairs: readonly { readonly result: PairResult; readonly executed: ExecutedPair | undefined }[];
+  /** Paths that could not become a pair. */
+  readonly problems: readonly { readonly path: string; readonly error: SyncError }[];
+  /** The store was not polled for this object yet. */
+  readonly waiting: boolean;
+  readonly planHash: string;
+  readonly wrote: boolean;
+}
+
+/** How a pair is looked at: how urgent it is, how old ScaiVault's answers may be, whether its plan is approved. */
+interface Look {
+  readonly lane: string;
+  readonly notBeforeMs: number;
+  readonly approved: boolean;
+}
+
+const PAIRS_AT_ONCE = 16;
+const notPolled: SourceState = { state: "Unknown", reason: "Progressing", message: "not polled yet" };
+
+/** Gathers, plans and carries out what one SecretSync is about. In `plan` nothing is carried out. */
+export class SyncEvaluator {
+  readonly #world: World;
+  readonly #reverts: Reverts;
+  readonly #marks = new OwnMarks();
+  readonly #memo = new ComparisonMemo();
+  readonly #plans = new PlanMemo();
+  readonly #executor: SyncExecutor;
+
+  constructor(world: World) {
+    this.#world = world;
+    this.#reverts = new Reverts(() => world.clock.now());
+    this.#executor = new SyncExecutor(world, { marks: this.#marks, reverts: this.#reverts });
+  }
+
+  /** What one look remembers for the next. */
+  get memory(): Memory {
+    return { reverts: this.#reverts, marks: this.#marks };
+  }
+
+  /** Everything but status. Undefined: the first poll of the store has not ended; it wakes the object when it has. */
+  async evaluate(subject: Subject, lane: string, signal: AbortSignal): Promise<SyncOutcome | undefined> {
+    const { store, location } = subject;
+    if (store === undefined || location === undefined) return undefined;
+    const below = location.kind === "path" ? [] : this.#below(subject);
+    if (below === undefined) return undefined;
+    if (below instanceof SyncError) return this.#outcome(subject, [], [{ path: location.path, error: below }]);
+    const { matches } = this.#world.budgets;
+    if (below.length > matches) {
+      const error = new SyncError(
+        "TooManyMatches",
+        `${below.length} secrets below ${location.path}, the limit is ${matches}`,
+      );
+      return this.#outcome(subject, [], [{ path: location.path, error }]);
+    }
+    const { pairs, problems } = pairsOf(subject, below);
+    const missing = pairs.filter((pair) => sourceStateOf(subject, pair) === undefined).map((pair) => pair.ref.path);
+    if (missing.length > 0) {
+      store.poller.request(missing, { fresh: lane === "user" });
+      return undefined;
+    }
+    const notBeforeMs = this.#notBefore(subject, lane);
+    const look = { lane, notBeforeMs };
+    const results = await this.#evaluateAll(subject, pairs, { ...look, approved: false }, signal);
+    const approval = approvalOf(
+      this.#world,
+      subject,
+      results.map(({ plan }) => plan),
+    );
+    if (approval.approved) {
+      // What is approved is the object's plan as a whole; each part that is held in it is planned anew, as approved.
+      const held = new Set(results.filter(({ plan }) => plan.held.length > 0).map(({ context }) => context.path));
+      const again = pairs.filter(({ ref }) => held.has(ref.path));
+      const approved = await this.#evaluateAll(subject, again, { ...look, approved: true }, signal);
+      for (const result of approved) {
+        const at = results.findIndex(({ context }) => context.path === result.context.path);
+        for (const old of results.splice(at, 1, result)) releaseValues(old);
+      }
+    }
+    return this.#settle(
+      subject,
+      this.#withoutTraces(subject, results),
+      problems,
+      this.#hashOf(subject, results),
+      signal,
+    );
+  }
+
+  /** Name of what is (still) held. */
+  #hashOf(subject: Subject, results: readonly PairResult[]): string {
+    const plans = results.map(({ plan }) => plan);
+    return approvalOf(this.#world, subject, plans).hash;
+  }
+
+  async #evaluateAll(subject: Subject, pairs: readonly Pair[], look: Look, signal: AbortSignal): Promise<PairResult[]> {
+    const results: PairResult[] = [];
+    for (let at = 0; at < pairs.length; at += PAIRS_AT_ONCE) {
+      const some = pairs.slice(at, at + PAIRS_AT_ONCE);
+      results.push(...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, look, signal)))));
+    }
+    return results;
+  }
+
+  /** A secret that went from a subtree and has no copies any more is not spoken of any longer. */
+  #withoutTraces(subject: Subject, results: readonly PairResult[]): readonly PairResult[] {
+    const { store, location } = subject;
+    if (location?.kind !== "subtree" || store === undefined) return results;
+    return results.filter(({ context }) => {
+      const gone = context.source.state === "Gone" && context.source.believed;
+      const traces = context.targets.some(
+        ({ observation: { presence } }) => presence === "Present" || presence === "Unknown",
+      );
+      if (!gone || traces) return true;
+      store.poller.settled(location.path, context.path);
+      return false;
+    });
+  }
+
+  /** Paths below the subtree as of the last walk; undefined while there was none. */
+  #below(subject: Subject): readonly string[] | SyncError | undefined {
+    const { store, location } = subject;
+    if (store === undefined || location === undefined) return undefined;
+    const failure = store.poller.subtreeFailure(location.path);
+    const known = store.poller.subtree(location.path);
+    if (known !== undefined && failure === undefined) return membersOf(this.#world, subject);
+    // The old list says nothing of today: copies stay, and the object says why it cannot be sure.
+    if (failure !== undefined) return failure;
+    if (store.poller.state.state === "Failing") return store.poller.state.error;
+    store.poller.request([], { fresh: false, subtrees: [location.path] });
+    return undefined;
+  }
+
+  /** How old ScaiVault's answers may be: after a user's change or a drift they are asked for anew. */
+  #notBefore(subject: Subject, lane: string): number {
+    const now = this.#world.clock.now();
+    if (lane === "user" || lane === "drift") return now - 1000;
+    return now - subject.effective.syncIntervalMs * 1.5;
+  }
+
+  async #evaluatePair(
+    subject: Subject,
+    pair: Pair,
+    { lane, notBeforeMs, approved }: Look,
+    signal: AbortSignal,
+  ): Promise<PairResult> {
+    const world = this.#world;
+    const source: SourceState = sourceStateOf(subject, pair) ?? notPolled;
+    const scaivaultLane: Lane = lane === "user" ? "user" : "new";
+    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
+    const targets = await gatherTargets(world, subject, pair, options, signal);
+    const { store } = subject;
+    return evaluatePair(
+      {
+        path: pair.ref.path,
+        owner: subject.owner,
+        sourceID: sourceIDFor(world, subject, pair.ref.path),
+        policies: subject.effective,
+        source,
+        targets,
+        brakes: brakesFor(world, subject, pair.ref.path, source, targets),
+        ring: world.ring,
+        memo: this.#memo,
+        plans: this.#plans,
+        readSource: async (aborted) => {
+          if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
+          world.metrics.valueRead(store.identity);
+          try {
+            const read = await store.source.read(pair.ref, aborted);
+            return { ...read, version: datedVersion(read.version, read.writtenAt) };
+          } catch (error) {
+            const failed = toSyncError(error, `read ${pair.ref.path}`);
+            if (isStoreWide(failed)) store.poller.noteFailure(failed);
+            throw failed;
+          }
+        },
+        approved,
+      },
+      signal,
+    );
+  }
+
+  /** Execution, pair by pair. */
+  async #settle(
+    subject: Subject,
+    results: readonly PairResult[],
+    problems: SyncOutcome["problems"],
+    planHash: string,
+    signal: AbortSignal,
+  ): Promise<SyncOutcome> {
+    const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
+    for (const result of results) {
+      if (!this.#world.dryRun)
+        this.#world.brakes.planned(brakeKeyOf(subject), brakeItemOf(subject, result.context.path), result.plan);
+      const executed =
+        this.#world.dryRun || result.plan.actions.length === 0
+          ? undefined
+          : await this.#executor.run(subject, result, signal);
+      releaseValues(result);
+      pairs.push({ result, executed });
+    }
+    const wrote = pairs.some(({ executed }) => (executed?.done.length ?? 0) > 0);
+    return { subject, pairs, problems, waiting: false, planHash, wrote };
+  }
+
+  #outcome(subject: Subject, pairs: SyncOutcome["pairs"], problems: SyncOutcome["problems"]): SyncOutcome {
+    return { subject, pairs, problems, waiting: false, planHash: "", wrote: false };
+  }
+}
+
+/** Values are zeroed as soon as nothing needs them. */
+export function releaseValues(result: PairResult): void {
+  result.values.source?.payload.raw.release();
+  for (const value of result.values.source?.payload.keys.values() ?? []) value.release();
+  for (const content of [...result.values.rendered.values(), ...result.values.held.values()]) {
+    content.payload.raw.release();
+    for (const value of content.keys.values()) value.release();
+  }
+  result.values.rendered.clear();
+  result.values.held.clear();
+  delete result.values.source;
+}

@@ -1,0 +1,90 @@
+import type { Action } from "../decide/types.ts";
+import { errorFields } from "../telemetry/index.ts";
+import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
+import { type ExecuteDeps, type ExecutedPair, executePair } from "./execute.ts";
+import type { OwnMarks, Reverts } from "./reverts.ts";
+import type { Subject } from "./subject.ts";
+import { takeBrake } from "./sync-brakes.ts";
+import type { World } from "./world.ts";
+
+/** Carries plans out and remembers what that means for the next look: marks, reverts, brakes, observations. */
+export class SyncExecutor {
+  readonly #world: World;
+  readonly #marks: OwnMarks;
+  readonly #reverts: Reverts;
+
+  constructor(world: World, memory: { readonly marks: OwnMarks; readonly reverts: Reverts }) {
+    this.#world = world;
+    this.#marks = memory.marks;
+    this.#reverts = memory.reverts;
+  }
+
+  async run(subject: Subject, result: PairResult, signal: AbortSignal): Promise<ExecutedPair> {
+    const world = this.#world;
+    const executed = await executePair(
+      result,
+      {
+        assertHeld: () => world.assertHeld(),
+        braked: (action) => takeBrake(world, subject, action, result.context.approved),
+        written: (target, action, now) => this.#written(subject, target, action, now),
+      },
+      signal,
+    );
+    if (executed.errors.length > 0) this.#forgetUncertain(result, executed);
+    for (const error of executed.errors) {
+      const { namespace, name } = subject.sync.metadata;
+      world.log.warn("write failed", {
+        kind: "SecretSync",
+        namespace,
+        name,
+        path: result.context.path,
+        ...errorFields(error),
+      });
+      world.metrics.failure(error.reason, namespace);
+    }
+    return executed;
+  }
+
+  /**
+   * A target that moved since it was looked at must not be planned with again. A write that failed otherwise may have been
+   * carried out all the same, so that the mark there may be ours although we do not know of it.
+   */
+  #forgetUncertain({ context, plan }: PairResult, { done, errors }: ExecutedPair): void {
+    const moved = errors.every(({ code }) => code === "fence");
+    for (const action of plan.actions) {
+      if (done.includes(action)) continue;
+      const target = context.targets.find((one) => one.target.kind === action.target)?.target;
+      if (target === undefined) continue;
+      if (target.kind === "ScaiVault") this.#world.scaivault?.observations.forget({ path: target.ref });
+      if (!moved) this.#marks.delete(target.targetID);
+    }
+  }
+
+  #written(
+    subject: Subject,
+    target: EvaluatedTarget,
+    action: Action,
+    now: Parameters<ExecuteDeps["written"]>[2],
+  ): void {
+    const { namespace, name } = subject.sync.metadata;
+    const world = this.#world;
+    world.metrics.write(action.target, action.kind);
+    world.log.info("target written", {
+      kind: "SecretSync",
+      namespace,
+      name,
+      action: action.kind,
+      target: target.target.ref,
+      path: action.path,
+      version: action.fromVersion,
+      reason: action.why,
+    });
+    if (action.kind === "Restore") {
+      const mark = target.observation.mark;
+      this.#reverts.add(target.target.targetID, mark.state === "Valid" ? mark.mark.version : "");
+    }
+    if (action.target === "ScaiVault") world.scaivault?.observations.set({ path: target.target.ref }, now);
+    if (now?.mark.state === "Valid") this.#marks.set(target.target.targetID, now.mark.mark);
+    else this.#marks.delete(target.target.targetID);
+  }
+}
