@@ -52,6 +52,17 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
     } catch (error) {
       const failed = toSyncError(error, `${action.kind} ${action.ref}`);
       errors.push(failed);
+      if (failed.reason === "RateLimited" && action.kind === "Create") {
+        // A first copy that waits for its turn is under way, and need not say more than it did before.
+        outcomes.set(action.target, {
+          kind: action.target,
+          ref: action.ref,
+          state: "Pending",
+          reason: "Progressing",
+          message: "",
+        });
+        continue;
+      }
       outcomes.set(action.target, {
         kind: action.target,
         ref: action.ref,

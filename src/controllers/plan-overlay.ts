@@ -58,7 +58,10 @@ export function overlayManifests(
 
 function merged(manifest: Stored, old: Stored | undefined, namespace: string, nowMs: number): KubeObject {
   const { labels, annotations } = manifest.metadata;
-  const before = old?.metadata ?? { uid: "not-applied-yet", creationTimestamp: new Date(nowMs).toISOString() };
+  // A store takes an object with a known resourceVersion for one that it has already.
+  const { resourceVersion: _, ...stored } = old?.metadata ?? {};
+  const before =
+    old !== undefined ? stored : { uid: "not-applied-yet", creationTimestamp: new Date(nowMs).toISOString() };
   const moved = old !== undefined && !isDeepStrictEqual(old.spec, manifest.spec);
   const generation = (old?.metadata.generation ?? 1) + (moved ? 1 : 0);
   return {

@@ -86,7 +86,7 @@ export class SyncController {
     await this.#report(object, subject, {
       kind: "Refused",
       reason: "Progressing",
-      message: "the first poll is under way",
+      message: "",
     });
   }
 
