@@ -26,6 +26,7 @@ import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./r
 import {
   clientCredentials,
   RateBudget,
+  type RateBudgetOptions,
   ScaiVaultClient,
   secretFile,
   tokenExchange,
@@ -44,6 +45,8 @@ export interface ComposeOptions {
   readonly clock?: Clock;
   readonly log?: Logger;
   readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** ScaiVault's limits, calls a minute by category, where they are not the documented ones. */
+  readonly scaivaultLimits?: RateBudgetOptions["limits"];
 }
 
 /** The parts that outlive a term of leadership. */
@@ -106,7 +109,7 @@ export function compose(options: ComposeOptions): Operator {
     userAgent: product,
     cluster: config.cluster.name,
   });
-  const scaivault = scaivaultSide(config, { network, clock, metrics, log, seal });
+  const scaivault = scaivaultSide(config, { network, clock, metrics, log, seal, limits: options.scaivaultLimits });
   const rights = createRights(config);
   const resolver = new BackendResolver({
     credentials: createCredentialReader(client, caches.credentials),
@@ -227,11 +230,18 @@ export function instanceName(environment: ComposeOptions["environment"] = proces
 
 function scaivaultSide(
   config: Config,
-  parts: { network: Network; clock: Clock; metrics: Metrics; log: Logger; seal: ReturnType<typeof createMarkSeal> },
+  parts: {
+    network: Network;
+    clock: Clock;
+    metrics: Metrics;
+    log: Logger;
+    seal: ReturnType<typeof createMarkSeal>;
+    limits: ComposeOptions["scaivaultLimits"];
+  },
 ): ScaiVaultSide | undefined {
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
-  const { network, clock, metrics, log, seal } = parts;
+  const { network, clock, metrics, log, seal, limits } = parts;
   const { url, path: basePath } = place(network, scaivault.url);
   const http = network.open({ url });
   const client = new ScaiVaultClient({
@@ -240,7 +250,7 @@ function scaivaultSide(
     clock: systemClock,
     userAgent: product,
     cluster: config.cluster.name,
-    budget: new RateBudget({ clock }),
+    budget: new RateBudget({ clock, ...(limits === undefined ? {} : { limits }) }),
     tokens: tokensOf(scaivault.auth, { network, http, basePath }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status }) => metrics.scaivaultCall(category, String(status)),

@@ -1,4 +1,6 @@
 /** Objects of tests: made short, read from the real API server. */
+import { readFileSync } from "node:fs";
+import { Agent, request } from "node:https";
 import {
   API_VERSION,
   type Condition,
@@ -87,6 +89,22 @@ export function credential(
   return { apiVersion: "v1", kind: "Secret", metadata: { name, namespace, ...labels }, stringData: data };
 }
 
+function post(agent: Agent, url: string, body: object): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const sent = request(url, { method: "POST", agent, headers: { "content-type": "application/json" } }, (answer) => {
+      answer.resume();
+      answer.on("end", () => {
+        const code = answer.statusCode ?? 0;
+        if (code < 300) resolve();
+        else reject(new Error(`POST ${url}: ${code}`));
+      });
+      answer.on("error", reject);
+    });
+    sent.on("error", reject);
+    sent.end(JSON.stringify(body));
+  });
+}
+
 /** What people do with kubectl, as administrator. */
 export class Cluster {
   readonly kube: ControlPlaneClient;
@@ -100,6 +118,27 @@ export class Cluster {
     for (const manifest of manifests) {
       const { name, namespace } = manifest.metadata;
       await this.kube.apply(pathTo(manifest.kind, namespace, name), manifest);
+    }
+  }
+
+  /** Makes many new objects over a few kept connections. @throws when one is refused */
+  async createMany(manifests: readonly Manifest[]): Promise<void> {
+    const { url, adminCertFile, adminKeyFile } = this.kube.facts;
+    const agent = new Agent({
+      keepAlive: true,
+      maxSockets: 8,
+      ca: this.kube.ca,
+      cert: readFileSync(adminCertFile),
+      key: readFileSync(adminKeyFile),
+    });
+    try {
+      await Promise.all(
+        manifests.map((manifest) =>
+          post(agent, `${url}${pathTo(manifest.kind, manifest.metadata.namespace)}`, manifest),
+        ),
+      );
+    } finally {
+      agent.destroy();
     }
   }
 

@@ -11,12 +11,13 @@ import type { AsmProxy } from "../../local/asm-proxy.ts";
 import { call } from "../../local/http.ts";
 import type { ScaiVaultPart } from "../../local/scaivault.ts";
 import type { ServerOptions } from "../../scaivault-server/server.ts";
-import { compose, type Operator } from "../../src/compose.ts";
+import { compose, type ComposeOptions, type Operator } from "../../src/compose.ts";
 import { type Config, loadConfig } from "../../src/config/index.ts";
 import type { OperatorTerm } from "../../src/controllers/index.ts";
 import { createLogger } from "../../src/telemetry/index.ts";
 import { systemClock, VirtualClock } from "../../src/time/clock.ts";
 import { Canaries } from "./canary.ts";
+import { expectSaneConditions } from "./conditions.ts";
 import { type TestEnvironment, testEnvironment } from "./environment.ts";
 import { LEASE_NAME, OPERATOR_NAMESPACE, OPERATOR_USER, operatorToken, prepareAccount } from "./operator-account.ts";
 import {
@@ -49,6 +50,8 @@ export interface HarnessOptions<N extends string> {
   /** Merged over the configuration file. */
   readonly config?: object;
   readonly scaivault?: Omit<ServerOptions, "clock">;
+  /** What the operator takes ScaiVault's limits for, calls a minute by category. */
+  readonly scaivaultLimits?: ComposeOptions["scaivaultLimits"];
   /** Another URL that leads to the API server, such as a relay's. */
   readonly apiServer?: string;
   /** Other parts than the shared ones, such as a Vault or a control plane of the test's own. */
@@ -95,6 +98,8 @@ export class Harness<N extends string = string> {
   readonly lines: string[] = [];
   /** A call without an answer for so long (machine time) counts as hung; lower it before calls are made to hang. */
   hungMs = 1_500;
+  /** More of what `compose` takes. */
+  more: Partial<ComposeOptions> = {};
   /** False: the lease is lost, writes must stop. */
   held = true;
   /** Texts of other processes that hold logs, for the search for canaries. */
@@ -141,6 +146,8 @@ export class Harness<N extends string = string> {
     const folder = mkdtempSync(join(tmpdir(), "operator-test-"));
     const file = await configFile(env, { ...options, id, ns, asm, scaivault, folder });
     harness = new Harness<N>(env, ns, { clock, asm, scaivault, folder, file });
+    const { scaivaultLimits } = options;
+    if (scaivaultLimits !== undefined) harness.more = { scaivaultLimits };
     await harness.mark();
     return harness;
   }
@@ -169,7 +176,8 @@ export class Harness<N extends string = string> {
       cluster: config.cluster.name,
       destination: { write: (line: string) => void this.lines.push(line) },
     });
-    const operator = compose({ config, clock: this.clock, log, environment: { POD_NAME: "operator-test" } });
+    const environment = { POD_NAME: "operator-test" };
+    const operator = compose({ config, clock: this.clock, log, environment, ...this.more });
     const abort = new AbortController();
     operator.reflectors.start();
     await operator.reflectors.synced(AbortSignal.any([abort.signal, AbortSignal.timeout(30_000)]));
@@ -210,6 +218,7 @@ export class Harness<N extends string = string> {
       this.asm.clearFaults();
       this.scaivault.server.admin.clearFaults();
       await this.assertNoCanary();
+      await this.assertSaneStatuses();
     } catch (error) {
       failure = error;
     }
@@ -320,7 +329,18 @@ export class Harness<N extends string = string> {
       },
       options,
     );
+    expectSaneConditions(found?.status);
     return found as K extends "SecretSync" ? SyncThing : BackendThing;
+  }
+
+  /** Every status that stands now is one that tools and people can rely on. */
+  async assertSaneStatuses(): Promise<void> {
+    for (const namespace of Object.values<string>(this.ns)) {
+      for (const kind of ["SecretSync", "FederationBackend"] as const) {
+        for (const { status } of await this.cluster.list<SyncThing>(kind, namespace))
+          if (status !== undefined) expectSaneConditions(status);
+      }
+    }
   }
 
   /** Waits for `Ready=True InSync` of a SecretSync. */
