@@ -88,19 +88,20 @@ describe("one secret", () => {
     await expectCopies(op, ns, "deleted", { token: value });
   });
 
-  it("went back in version (metadata destroyed and made anew): VersionWentBack until approved", async () => {
+  it("went back in version (storage restored from a back-up): VersionWentBack until approved", async () => {
     const { path } = await copied("back");
+    const restored = op.canaries.value("second");
+    await own.vault.client.put(mount, path, { token: restored });
+    await op.interval();
+    await own.backUp();
     const newest = op.canaries.value("third");
-    await own.vault.client.put(mount, path, { token: op.canaries.value("second") });
     await own.vault.client.put(mount, path, { token: newest });
     await op.interval();
     await op.ready(ns, "back");
     await expectCopies(op, ns, "back", { token: newest });
-    await own.vault.client.destroy(mount, path);
-    const restored = op.canaries.value("restored");
-    await own.vault.client.put(mount, path, { token: restored });
+    await own.restore();
     await op.interval();
-    const held = await op.verdict("SecretSync", ns, "back", "False VersionWentBack");
+    const held = await op.verdict("SecretSync", ns, "back", "False VersionWentBack", { virtualMs: 60_000 });
     expect(verdict(held, "ChangeHeld")).toBe("True VersionWentBack");
     await expectCopies(op, ns, "back", { token: newest });
     const seen = await during(op, 10);
@@ -111,6 +112,18 @@ describe("one secret", () => {
     await op.cluster.patch("SecretSync", ns, "back", { metadata: { annotations } });
     await op.ready(ns, "back");
     await expectCopies(op, ns, "back", { token: restored });
+  });
+
+  it("destroyed and made anew with lower numbers: a newer secret, so it is copied", async () => {
+    const { path } = await copied("anew");
+    await own.vault.client.put(mount, path, { token: op.canaries.value("anew second") });
+    await op.interval();
+    await own.vault.client.destroy(mount, path);
+    const anew = op.canaries.value("anew");
+    await own.vault.client.put(mount, path, { token: anew });
+    await op.interval();
+    await op.ready(ns, "anew");
+    await expectCopies(op, ns, "anew", { token: anew });
   });
 
   it("emptied: SourceEmpty, copies keep the last value", async () => {

@@ -1,5 +1,5 @@
 /** What the fault tests share: objects with both targets, their copies, and counting over virtual time. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
@@ -64,17 +64,41 @@ export function statusWrites(seen: Seen, name: string): number {
   return seen.kubeWrites.filter((entry) => entry.name === name && entry.subresource === "status").length;
 }
 
+/** A Vault that a test may do anything to. */
+export interface OwnVault {
+  readonly env: TestEnvironment;
+  readonly vault: Vault;
+  /** Its storage as it is now. */
+  backUp(): Promise<void>;
+  /** Its storage as it was at the last back-up. */
+  restore(): Promise<void>;
+  stop(): Promise<void>;
+}
+
 /** A Vault of the test's own, which may be killed, paused and sealed; everything else is the shared environment's. */
-export async function withOwnVault(): Promise<{ env: TestEnvironment; vault: Vault; stop(): Promise<void> }> {
+export async function withOwnVault(): Promise<OwnVault> {
   const shared = testEnvironment();
   const file = shared.facts.binaries.vault;
   if (file === undefined) throw new Error("the environment has no vault binary");
   const folder = mkdtempSync(join(tmpdir(), "fault-vault-"));
   const binary = { name: "vault", path: file } as unknown as Parameters<typeof startVault>[0]["binary"];
   const vault = await startVault({ folder, binary, authority: shared.authority });
+  const [data, backup] = [join(folder, "data"), join(folder, "backup")];
+  const offline = async (work: () => void): Promise<void> => {
+    await vault.program.stop();
+    work();
+    await vault.program.start();
+    await vault.client.unseal();
+  };
   return {
     env: { ...shared, vault: vault.client },
     vault,
+    backUp: () => offline(() => cpSync(data, backup, { recursive: true })),
+    restore: () =>
+      offline(() => {
+        rmSync(data, { recursive: true });
+        cpSync(backup, data, { recursive: true });
+      }),
     stop: async () => {
       await vault.stop();
       rmSync(folder, { recursive: true, force: true });
