@@ -194,11 +194,14 @@ function clusterConfig(config: Config) {
   const { kubeconfig, context } = config.kubernetes;
   const given = kubeconfig !== undefined || context !== undefined;
   try {
-    return loadClusterConfig({
+    const loaded = loadClusterConfig({
       ...(kubeconfig === undefined ? {} : { kubeconfig }),
       ...(context === undefined ? {} : { context }),
       ...(given ? {} : { inCluster: true }),
     });
+    // Outside a pod the address is made of variables that are not set.
+    new URL(loaded.server);
+    return loaded;
   } catch (error) {
     const where = given ? `kubernetes.kubeconfig: ${kubeconfig ?? "the default kubeconfig"}` : "kubernetes: the pod";
     const why = given

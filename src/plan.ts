@@ -9,7 +9,7 @@ import { systemClock } from "./time/clock.ts";
 /** How long the caches may take to fill, in milliseconds, as long as the API server answers. */
 const FILL_MS = 60_000;
 /** How long the API server may be silent. */
-const SILENT_MS = 15_000;
+const SILENT_MS = 10_000;
 /** Answers that will not change by waiting, and what to do. */
 const refusals: Readonly<Record<string, string>> = {
   "401": "the API server does not know this login",
@@ -69,11 +69,11 @@ class Trouble {
 
   readonly log: Logger = {
     ...silentLogger,
-    warn: (event: string, { target = "", code = "" }: LogFields = {}) => {
+    warn: (event: string, { target = "", code = "", retryInMs = 0 }: LogFields = {}) => {
       if (event !== "watch interrupted" || this.#abort.signal.aborted) return;
       this.#last = `cannot list ${target}: ${refusals[code] ?? "the API server cannot be reached"} (${code})`;
       const silentMs = systemClock.monotonic() - this.#startedMs;
-      if (refusals[code] !== undefined || silentMs >= SILENT_MS) this.#abort.abort();
+      if (refusals[code] !== undefined || silentMs + retryInMs >= SILENT_MS) this.#abort.abort();
     },
   };
 }

@@ -3,6 +3,7 @@ import type { CommandIO } from "./cli/command.ts";
 import { compose, instanceName } from "./compose.ts";
 import type { Config } from "./config/index.ts";
 import { type OperatorTerm, termMetrics } from "./controllers/index.ts";
+import { errorCode, SyncError } from "./errors/index.ts";
 import { LeaderElector, type Leadership, Liveness } from "./runtime/index.ts";
 import { type Listening, startHealthServer, startMetricsServer } from "./telemetry/index.ts";
 import { systemClock } from "./time/clock.ts";
@@ -16,9 +17,15 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   for (const { name, lastAttemptMs } of reflectors.lastAttempts()) liveness.watch(name, lastAttemptMs);
   const listening: Listening[] = [];
   const checks = { live: () => liveness.check().stale, ready: () => reflectors.unsynced() };
-  listening.push(await startHealthServer(checks, config.health.address, config.health.port));
-  listening.push(await startMetricsServer(operator.metrics.registry, config.metrics.address, config.metrics.port));
-  log.info("starting", { version: VERSION, address: `${config.health.address}:${config.health.port}` });
+  try {
+    listening.push(await listen("health", config.health, (at, port) => startHealthServer(checks, at, port)));
+    const { registry } = operator.metrics;
+    listening.push(await listen("metrics", config.metrics, (at, port) => startMetricsServer(registry, at, port)));
+  } catch (error) {
+    await Promise.all([operator.close(), ...listening.map((one) => one.close())]);
+    throw error;
+  }
+  log.info("starting", { version: VERSION, address: `${config.health.address}:${listening[0]?.port ?? 0}` });
   if (config.tenancyMode === "Open") log.warn("tenancyMode is Open: every namespace has every right", {});
   reflectors.start();
   let term: OperatorTerm | undefined;
@@ -51,4 +58,18 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   }
   log.info("stopped");
   return 0;
+}
+
+/** @throws SyncError InvalidSpec when the address cannot be had */
+async function listen(
+  name: "health" | "metrics",
+  { address, port }: Config["health"],
+  start: (address: string, port: number) => Promise<Listening>,
+): Promise<Listening> {
+  try {
+    return await start(address, port);
+  } catch (error) {
+    const code = errorCode(error) ?? "unknown error";
+    throw new SyncError("InvalidSpec", `${name}: cannot listen on ${address} port ${port} (${code})`);
+  }
 }
