@@ -1,9 +1,10 @@
 import { FINALIZER, fieldManagers, GROUP, VERSION } from "../api/index.ts";
-import { type CleanupPlan, planCleanup } from "../decide/index.ts";
+import { type CleanupPlan, planCleanup, sourcePathOf } from "../decide/index.ts";
 import type { Action } from "../decide/types.ts";
 import { toSyncError } from "../errors/index.ts";
 import {
   addFinalizer,
+  keyOf,
   type KubeObject,
   type PartialObjectMetadata,
   removeFinalizer,
@@ -15,6 +16,7 @@ import { bindSecretByName, gatherTargets, type Memory } from "./gather.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import { type Pair, pairsOf, type Subject } from "./subject.ts";
 import { membersOf } from "./members.ts";
+import { brakeItemOf, brakeKeyOf } from "./sync-brakes.ts";
 import type { Requeue } from "./sync-controller.ts";
 import type { World } from "./world.ts";
 
@@ -54,11 +56,17 @@ export async function finalize(
 ): Promise<Requeue> {
   if (world.dryRun || object.metadata.finalizers?.includes(FINALIZER) !== true) return {};
   const dying = await isDying(world, object, signal);
-  const release = subject === undefined || dying ? true : await cleanUp(world, subject, memory, signal);
+  const keeps = subject === undefined || dying || mustKeep(subject);
+  const release = keeps ? true : await cleanUp(world, subject, memory, signal);
   if (!release) return { requeueAfterMs: RETRY_MS, lane: "retry" };
   world.assertHeld();
   await removeFinalizer(world.client, ownResources.syncs, object, FINALIZER, call(world, signal));
   return {};
+}
+
+/** An object that only observes, or is suspended, writes nothing, and deletes nothing when it goes either. */
+function mustKeep({ effective }: Subject): boolean {
+  return effective.suspend || effective.apply === "Never";
 }
 
 /** Whether the object's namespace, or the CRD itself, is being deleted: then the backend and credentials may be gone already. */
@@ -81,15 +89,21 @@ async function cleanupTargets(
 ): Promise<{ pair: Pair; targets: EvaluatedTarget[] }[]> {
   const { pairs } = pairsOf(subject, membersOf(world, subject) ?? []);
   const found: { pair: Pair; targets: EvaluatedTarget[] }[] = [];
-  const options = { ...memory, notBeforeMs: world.clock.now() - 1000, lane: "user" as const };
+  const options = { ...memory, notBeforeMs: world.clock.now() - 1000, lane: "user" as const, leaving: true };
   for (const pair of pairs) found.push({ pair, targets: await gatherTargets(world, subject, pair, options, signal) });
   const named = new Set(pairs.map(({ secretName }) => secretName));
   for (const secret of ownSecrets(world, subject.key)) {
     if (named.has(secret.metadata.name)) continue;
-    const pair = { ref: { path: "" }, scaivaultPath: undefined, secretName: secret.metadata.name };
-    found.push({ pair, targets: [await bindSecretByName(world, subject, secret.metadata.name, memory, signal)] });
+    const target = await bindSecretByName(world, subject, secret.metadata.name, memory, signal);
+    const pair = { ref: { path: copiedPath(target) }, scaivaultPath: undefined, secretName: secret.metadata.name };
+    found.push({ pair, targets: [target] });
   }
   return found;
+}
+
+/** The secret that a copy was made of, as its mark says; brakes count secrets. */
+export function copiedPath({ target, observation: { mark } }: EvaluatedTarget): string {
+  return (mark.state === "Valid" ? sourcePathOf(mark.mark.source) : undefined) ?? target.ref;
 }
 
 /** Secrets with a mark of this object. */
@@ -112,20 +126,31 @@ export function cleanupPlanOf(
   subject: Subject,
   what: { path: string; why: "ObjectDeleted" | "TargetRemoved"; targets: readonly EvaluatedTarget[] },
 ): CleanupPlan {
-  const { namespace } = subject.sync.metadata;
-  const key = { store: subject.store?.identityKey ?? "", namespace };
-  const total = Math.max(1, world.caches.syncs.byIndex("namespace", namespace).length);
   return planCleanup({
     path: what.path,
     why: what.why,
     cleanupPolicy: subject.effective.cleanupPolicy,
     targets: what.targets.map((one) => ({ ...one, kind: one.target.kind, ref: one.target.ref })),
-    brakes: {
-      deletion: world.brakes.check(key, "deletion", `${subject.key} ${what.path}`, total, world.clock.now()),
-    },
+    brakes: { deletion: brakeOf(world, subject, what.path) },
     approved: false,
     dying: false,
   });
+}
+
+function brakeOf(world: World, subject: Subject, path: string): "Open" | "Held" {
+  return world.brakes.check(
+    brakeKeyOf(subject),
+    "deletion",
+    brakeItemOf(subject, path),
+    copiesIn(world, subject.sync.metadata.namespace),
+    world.clock.now(),
+  );
+}
+
+/** How many secrets this namespace has copies of, about: objects, and all Secrets of those that have several. */
+function copiesIn(world: World, namespace: string): number {
+  const objects = world.caches.syncs.byIndex("namespace", namespace);
+  return objects.reduce((sum, object) => sum + Math.max(1, ownSecrets(world, keyOf(object)).length), 0);
 }
 
 /** Plans and carries out the clean-up of some targets. @returns whether the finalizer may go */
@@ -136,17 +161,24 @@ export async function applyCleanup(
   signal: AbortSignal,
 ): Promise<boolean> {
   const { namespace, name } = subject.sync.metadata;
-  const key = { store: subject.store?.identityKey ?? "", namespace };
-  const item = `${subject.key} ${what.path}`;
   const plan = cleanupPlanOf(world, subject, what);
+  const orphans: { readonly ref: string; readonly why: string }[] = [...plan.orphans];
   let ended = plan.releaseFinalizer;
   for (const action of plan.actions) {
     const target = what.targets.find((one) => one.target.kind === action.target && one.target.ref === action.ref);
     if (target === undefined) continue;
-    ended &&= await carryOut(world, subject, action, target, signal);
-    if (action.kind === "Delete") world.brakes.record(key, "deletion", item, world.clock.now());
+    if (action.kind === "Delete") {
+      // Others may have deleted since this was planned; nothing comes between this look and the note of it.
+      if (brakeOf(world, subject, what.path) === "Held") {
+        orphans.push({ ref: action.ref, why: "its deletion is held by the brake" });
+        continue;
+      }
+      world.brakes.record(brakeKeyOf(subject), "deletion", brakeItemOf(subject, what.path), world.clock.now());
+    }
+    const done = await carryOut(world, subject, action, target, signal);
+    ended &&= done;
   }
-  for (const { ref, why } of plan.orphans)
+  for (const { ref, why } of orphans)
     world.log.info("copy stays", { kind: "SecretSync", namespace, name, target: ref, message: why });
   return ended;
 }

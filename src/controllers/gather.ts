@@ -12,7 +12,7 @@ import type { SourceState, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
 import type { TargetObservation } from "../ports/index.ts";
-import type { KubeObject } from "../runtime/index.ts";
+import { keyOf, type KubeObject } from "../runtime/index.ts";
 import { bindTarget, type BoundTarget } from "./bound-target.ts";
 import { indexes } from "./caches.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
@@ -47,6 +47,12 @@ export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undef
   return { state: "Present", version: resolved.version, older: resolved.older, numbered: resolved.numbered };
 }
 
+/** How targets are looked at. */
+interface Look extends Memory {
+  /** The object gives them up: whoever else names them goes before it, whatever the mark says. */
+  readonly leaving?: boolean;
+}
+
 /** What an evaluation remembers from one time to the next. */
 export interface Memory {
   readonly reverts: RevertCounter;
@@ -58,7 +64,7 @@ export async function gatherTargets(
   world: World,
   subject: Subject,
   pair: Pair,
-  options: Memory & { readonly notBeforeMs: number; readonly lane: Lane },
+  options: Look & { readonly notBeforeMs: number; readonly lane: Lane },
   signal: AbortSignal,
 ): Promise<EvaluatedTarget[]> {
   const bound = [scaivaultTarget(world, subject, pair, options), secretTarget(world, subject, pair)];
@@ -156,7 +162,7 @@ async function evaluated(
   world: World,
   subject: Subject,
   target: BoundTarget,
-  { reverts, marks }: Memory,
+  { reverts, marks, leaving = false }: Look,
   signal: AbortSignal,
 ): Promise<EvaluatedTarget> {
   const observation = notGranted(world, subject, target) ?? (await observe(target, signal));
@@ -164,7 +170,7 @@ async function evaluated(
   const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) =>
     stillClaims(world, other, target),
   );
-  const winner = winningClaim(world, subject, target, incumbent);
+  const winner = leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent);
   const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
   return {
     target,
@@ -256,14 +262,7 @@ function declares(object: KubeObject, target: BoundTarget): boolean {
 /** The other living object that goes before this one for the same target; undefined when this one may have it. */
 function winningClaim(world: World, subject: Subject, target: BoundTarget, incumbent: string): string | undefined {
   if (incumbent === "Self") return undefined;
-  const { namespace } = subject.sync.metadata;
-  const values = target.kind === "ScaiVault" ? prefixesOf(target.ref) : [`${namespace}/${target.ref}`];
-  const index = target.kind === "ScaiVault" ? indexes.scaivaultTarget : indexes.secretTarget;
-  const others = values
-    .flatMap((value) => world.caches.syncs.byIndex(index, value))
-    .filter((object) => `${object.metadata.namespace ?? ""}/${object.metadata.name}` !== subject.key)
-    .filter((object) => object.metadata.deletionTimestamp === undefined)
-    .filter((object) => mayClaim(world, object.metadata.namespace ?? "", target));
+  const others = claimsOfOthers(world, subject, target);
   if (others.length === 0) return undefined;
   const claim = (meta: { namespace?: string; name: string; creationTimestamp?: string | undefined }) => ({
     key: `${meta.namespace ?? ""}/${meta.name}`,
@@ -273,8 +272,31 @@ function winningClaim(world: World, subject: Subject, target: BoundTarget, incum
     claim(subject.sync.metadata),
     others.map((object) => claim(object.metadata as { name: string })),
   );
-  if (winner === undefined) return undefined;
-  return winner.startsWith(`${namespace}/`) ? winner.slice(namespace.length + 1) : opaqueID(world.ring, winner);
+  return winner === undefined ? undefined : shownClaim(world, subject, winner);
+}
+
+/** Any other living object that names a target, for one that this object gives up. */
+function anyClaim(world: World, subject: Subject, target: BoundTarget): string | undefined {
+  const [first] = claimsOfOthers(world, subject, target);
+  return first === undefined ? undefined : shownClaim(world, subject, keyOf(first));
+}
+
+/** Other namespaces' objects show as an opaque id. */
+function shownClaim(world: World, subject: Subject, key: string): string {
+  const { namespace } = subject.sync.metadata;
+  return key.startsWith(`${namespace}/`) ? key.slice(namespace.length + 1) : opaqueID(world.ring, key);
+}
+
+/** Other living objects that name a target and may have it. */
+function claimsOfOthers(world: World, subject: Subject, target: BoundTarget): KubeObject[] {
+  const { namespace } = subject.sync.metadata;
+  const values = target.kind === "ScaiVault" ? prefixesOf(target.ref) : [`${namespace}/${target.ref}`];
+  const index = target.kind === "ScaiVault" ? indexes.scaivaultTarget : indexes.secretTarget;
+  return values
+    .flatMap((value) => world.caches.syncs.byIndex(index, value))
+    .filter((object) => keyOf(object) !== subject.key)
+    .filter((object) => object.metadata.deletionTimestamp === undefined)
+    .filter((object) => mayClaim(world, object.metadata.namespace ?? "", target));
 }
 
 /** Whoever has no right to a path cannot keep others from it by declaring it. */
@@ -314,7 +336,7 @@ export function bindSecretByName(
     render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload),
   };
   const target = bindTarget(world.secrets, at, (ref, aborted) => observeSecret(world, ref, aborted));
-  return evaluated(world, subject, target, memory, signal);
+  return evaluated(world, subject, target, { ...memory, leaving: true }, signal);
 }
 
 /** A ScaiVault path of this object that its spec no longer names. */
@@ -339,7 +361,7 @@ export function bindScaiVaultByPath(
   const target = bindTarget(scaivault.target, at, (ref, aborted) =>
     scaivault.observations.get(ref, notBeforeMs, aborted),
   );
-  return evaluated(world, subject, target, memory, signal);
+  return evaluated(world, subject, target, { ...memory, leaving: true }, signal);
 }
 
 async function observeSecret(world: World, ref: SecretAddress, signal: AbortSignal): Promise<TargetObservation> {

@@ -1,19 +1,54 @@
 import type { CleanupPlan } from "../decide/index.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
-import { applyCleanup, cleanupPlanOf, ownSecrets } from "./finalize.ts";
+import { applyCleanup, cleanupPlanOf, copiedPath, ownSecrets } from "./finalize.ts";
 import { bindScaiVaultByPath, bindSecretByName, type Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { pairsOf, type Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
+/** ScaiVault paths that objects were seen to have: status forgets them before it is certain that they may go. */
+export class KnownCopies {
+  readonly #byObject = new Map<string, Set<string>>();
+
+  /** Takes over what status says now. */
+  note({ key, sync, effective }: Subject): void {
+    if (effective.cleanupPolicy === "Retain") {
+      this.forget(key);
+      return;
+    }
+    const known = this.#byObject.get(key) ?? new Set<string>();
+    for (const { kind, ref } of sync.status?.targets ?? []) if (kind === "ScaiVault") known.add(ref);
+    if (known.size > 0) this.#byObject.set(key, known);
+  }
+
+  refs(key: string): Iterable<string> {
+    return this.#byObject.get(key) ?? [];
+  }
+
+  forget(key: string): void {
+    this.#byObject.delete(key);
+  }
+}
+
 /**
  * Copies that the spec no longer names (a renamed target, a target that was taken out) are treated by `cleanupPolicy`.
- * With Retain nothing is looked at: they stay, with their marks, free for the namespace.
+ * With Retain nothing is looked at: they stay, with their marks, free for the namespace. Call it only when everything
+ * that the spec does name is in sync: until then an old copy may be the only one.
  */
-export async function removeStrays(world: World, subject: Subject, memory: Memory, signal: AbortSignal): Promise<void> {
+export async function removeStrays(
+  world: World,
+  subject: Subject,
+  known: KnownCopies,
+  memory: Memory,
+  signal: AbortSignal,
+): Promise<void> {
   if (world.dryRun) return;
-  for await (const { path, target } of straysOf(world, subject, memory, signal))
-    await applyCleanup(world, subject, { path, why: "TargetRemoved", targets: [target] }, signal);
+  let ended = true;
+  for await (const { path, target } of straysOf(world, subject, known.refs(subject.key), memory, signal)) {
+    const done = await applyCleanup(world, subject, { path, why: "TargetRemoved", targets: [target] }, signal);
+    ended &&= done;
+  }
+  if (ended) known.forget(subject.key);
 }
 
 /** What {@link removeStrays} would do. */
@@ -23,23 +58,31 @@ export async function planStrays(
   memory: Memory,
   signal: AbortSignal,
 ): Promise<CleanupPlan[]> {
+  const known = new KnownCopies();
+  known.note(subject);
   const plans: CleanupPlan[] = [];
-  for await (const { path, target } of straysOf(world, subject, memory, signal))
+  for await (const { path, target } of straysOf(world, subject, known.refs(subject.key), memory, signal))
     plans.push(cleanupPlanOf(world, subject, { path, why: "TargetRemoved", targets: [target] }));
   return plans;
+}
+
+/** Only what writes by itself tidies up. */
+function mayTidy({ effective: { cleanupPolicy, apply, suspend }, refusal }: Subject): boolean {
+  return cleanupPolicy !== "Retain" && apply === "Automatic" && !suspend && refusal === undefined;
 }
 
 async function* straysOf(
   world: World,
   subject: Subject,
+  known: Iterable<string>,
   memory: Memory,
   signal: AbortSignal,
 ): AsyncIterable<{ readonly path: string; readonly target: EvaluatedTarget }> {
-  if (subject.effective.cleanupPolicy === "Retain" || subject.effective.apply === "Never") return;
+  if (!mayTidy(subject)) return;
   const { location } = subject;
   const subtree = location?.kind === "subtree";
   const below = membersOf(world, subject);
-  if (subject.refusal !== undefined || location === undefined || below === undefined) return;
+  if (location === undefined || below === undefined) return;
   const { pairs, problems } = pairsOf(subject, below);
   // Names that cannot be made now may have been made before: they are not strays.
   if (problems.length > 0) return;
@@ -49,14 +92,12 @@ async function* straysOf(
   for (const secret of ownSecrets(world, subject.key)) {
     // In a subtree a Secret whose source secret is gone is the matter of deletionPolicy.
     if (names.has(secret.metadata.name) || keepsAll) continue;
-    yield {
-      path: location.path,
-      target: await bindSecretByName(world, subject, secret.metadata.name, memory, signal),
-    };
+    const target = await bindSecretByName(world, subject, secret.metadata.name, memory, signal);
+    yield { path: copiedPath(target), target };
   }
-  for (const { kind, ref } of subject.sync.status?.targets ?? []) {
-    if (kind !== "ScaiVault" || paths.has(ref)) continue;
+  for (const ref of known) {
+    if (paths.has(ref)) continue;
     const target = await bindScaiVaultByPath(world, subject, ref, memory, signal);
-    if (target !== undefined) yield { path: location.path, target };
+    if (target !== undefined) yield { path: copiedPath(target), target };
   }
 }

@@ -5,7 +5,7 @@ import type { KubeObject } from "../runtime/index.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
 import type { StatusWriter } from "./status-writer.ts";
-import { removeStrays } from "./strays.ts";
+import { KnownCopies, removeStrays } from "./strays.ts";
 import { resolveSubject, type Subject } from "./subject.ts";
 import { SyncEvaluator, type SyncOutcome } from "./sync-evaluator.ts";
 import type { World } from "./world.ts";
@@ -24,6 +24,7 @@ export class SyncController {
   readonly #world: World;
   readonly #status: StatusWriter;
   readonly #evaluator: SyncEvaluator;
+  readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
   readonly #requests = new Map<string, { value: string; atMs: number }>();
 
@@ -38,6 +39,7 @@ export class SyncController {
     if (object === undefined) {
       this.#failures.delete(key);
       this.#requests.delete(key);
+      this.#copies.forget(key);
       this.#status.forget("SecretSync", key);
       return {};
     }
@@ -56,7 +58,7 @@ export class SyncController {
       return {};
     }
     await ensureFinalizer(this.#world, subject, object, signal);
-    await removeStrays(this.#world, subject, this.#evaluator.memory, signal);
+    this.#copies.note(subject);
     const requestWaitMs = this.#syncRequest(subject);
     if (subject.effective.suspend) {
       await this.#report(object, subject, { kind: "Suspended" });
@@ -72,6 +74,7 @@ export class SyncController {
       await this.#waitingForPoll(object, subject);
       return {};
     }
+    if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
     const next = this.#next(key, outcome);
     if (requestWaitMs === undefined || (next.requeueAfterMs ?? Infinity) <= requestWaitMs) return next;
@@ -167,6 +170,12 @@ export class SyncController {
     const backoff = fenced && times === 1 ? 50 : Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.min(times, 10));
     return { requeueAfterMs: Math.max(asked, backoff), lane: "retry" };
   }
+}
+
+/** Everything that the spec names is there and right. */
+function isSettled({ pairs, problems }: SyncOutcome): boolean {
+  const outcomes = pairs.flatMap(({ result, executed }) => executed?.outcomes ?? result.plan.outcomes);
+  return problems.length === 0 && outcomes.length > 0 && outcomes.every(({ state }) => state === "InSync");
 }
 
 const defaultEffective = effectiveSync({ source: { backendRef: { name: "-" } }, targets: {} }, undefined);

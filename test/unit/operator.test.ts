@@ -95,3 +95,119 @@ describe("the API server", () => {
     expect(op.credentialReads).toBe(before);
   });
 });
+
+describe("copies that the spec no longer names", () => {
+  const renamed = { targets: { scaivault: { path: "env/new" }, kubernetesSecret: { name: "new" } } };
+  const removed = () => [...op.secrets.writes, ...op.scaivault.writes].filter(({ what }) => what === "remove");
+
+  async function copied(more: object = {}): Promise<void> {
+    await running();
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a", { cleanupPolicy: "Delete", ...more });
+    await op.advance(INTERVAL);
+    expect(op.ready("a")).toBe("True InSync");
+  }
+
+  it("go with cleanupPolicy Delete once the new ones are there", async () => {
+    await copied();
+    op.both("a", { cleanupPolicy: "Delete", ...renamed });
+    await op.advance(2_000);
+    expect([secret("new"), op.scaivault.copies.has("env/new")]).toEqual(["one", true]);
+    expect(removed().map(({ key }) => key)).toEqual(["team/a", "env/a"]);
+  });
+
+  it("stay while the new ones cannot be written", async () => {
+    await copied();
+    op.source("us-east-1").remove("prod/a");
+    op.both("a", { cleanupPolicy: "Delete", ...renamed });
+    await op.advance(4 * INTERVAL);
+    expect(removed()).toEqual([]);
+    expect(secret("a")).toBe("one");
+  });
+
+  it("go when the new ones came later than in the first attempt", async () => {
+    await copied();
+    op.scaivault.failure = new SyncError("ScaiVaultUnavailable", "down");
+    op.both("a", { cleanupPolicy: "Delete", ...renamed });
+    await op.advance(1_000);
+    expect(removed()).toEqual([]);
+    op.scaivault.failure = undefined;
+    await op.advance(2 * INTERVAL);
+    expect(op.ready("a")).toBe("True InSync");
+    expect(
+      removed()
+        .map(({ key }) => key)
+        .sort(),
+    ).toEqual(["env/a", "team/a"]);
+  });
+
+  it.each([{ suspend: true }, { apply: "OnApproval" }, { apply: "Never" }])("stay with %j", async (held) => {
+    await copied();
+    op.both("a", { cleanupPolicy: "Delete", ...renamed, ...held });
+    await op.advance(2 * INTERVAL);
+    expect(removed()).toEqual([]);
+  });
+
+  it("stay when another object names them by now", async () => {
+    await copied();
+    op.both("b", {
+      source: { backendRef: { name: "aws" }, path: "prod/a" },
+      targets: { scaivault: { path: "env/a" }, kubernetesSecret: { name: "a" } },
+    });
+    op.both("a", { cleanupPolicy: "Delete", ...renamed });
+    await op.advance(2 * INTERVAL);
+    expect(removed()).toEqual([]);
+    expect([op.ready("a"), op.ready("b")]).toEqual(["True InSync", "True InSync"]);
+  });
+
+  it("stay when another object names them by now and this one is deleted", async () => {
+    await copied();
+    op.both("b", {
+      source: { backendRef: { name: "aws" }, path: "prod/a" },
+      targets: { scaivault: { path: "env/a" }, kubernetesSecret: { name: "a" } },
+    });
+    await op.advance(2_000);
+    op.remove("a");
+    await op.advance(2 * INTERVAL);
+    expect(removed()).toEqual([]);
+    expect(op.ready("b")).toBe("True InSync");
+  });
+
+  it.each([{ suspend: true }, { apply: "Never" }])("stay when the object is deleted with %j", async (held) => {
+    await copied();
+    op.both("a", { cleanupPolicy: "Delete", ...held });
+    await op.advance(2_000);
+    op.remove("a");
+    await op.advance(2_000);
+    expect(op.caches.syncs.get("team/a")).toBeUndefined();
+    expect(removed()).toEqual([]);
+  });
+
+  it("by the dozen are held by the brake, also when a subtree loses its target or is deleted", async () => {
+    await running();
+    for (let n = 0; n < 30; n += 1) op.source("us-east-1").put(`tree/s${n}`, `value ${n}`);
+    const tree = (targets: object) =>
+      op.sync("tree", {
+        source: { backendRef: { name: "aws" }, subtree: "tree/**" },
+        targets,
+        cleanupPolicy: "Delete",
+      });
+    const all = { scaivault: { path: "env/**" }, kubernetesSecret: { nameTemplate: "tree-{path}" } };
+    tree(all);
+    await op.advance(INTERVAL);
+    expect(op.ready("tree")).toBe("True InSync");
+    tree({ scaivault: all.scaivault });
+    await op.advance(INTERVAL);
+    expect(removed().length).toBeLessThanOrEqual(3);
+    tree(all);
+    await op.advance(INTERVAL);
+    // The backend is gone: what was copied is known from marks only.
+    op.caches.backends.remove("team/aws");
+    await op.advance(20 * MINUTE);
+    op.secrets.writes.length = 0;
+    op.remove("tree");
+    await op.advance(INTERVAL);
+    expect(op.caches.syncs.get("team/tree")).toBeUndefined();
+    expect(removed().length).toBeLessThanOrEqual(3);
+  });
+});
