@@ -10,5 +10,7 @@ const ESCAPED = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 export function cleanText(text: string, max = MAX_TEXT): string {
   const cut = text.length > max * 2 ? text.slice(0, max * 2) : text;
   const escaped = cut.replace(ESCAPED, (c) => `\\u{${(c.codePointAt(0) ?? 0).toString(16)}}`);
-  return escaped.length <= max ? escaped : `${escaped.slice(0, max - 1)}…`;
+  if (escaped.length <= max) return escaped;
+  // Half a character is none: the API server would not take it.
+  return `${escaped.slice(0, max - 1).replace(/[\uD800-\uDBFF]$/, "")}…`;
 }

@@ -33,7 +33,7 @@ export class SyncError extends Error {
     super(cleanText(message));
     this.reason = reason;
     this.action = options.action === undefined ? undefined : cleanText(options.action);
-    this.right = options.right;
+    this.right = options.right === undefined ? undefined : cleanText(options.right);
     this.retryAfterMs = options.retryAfterMs;
     this.code = options.code === undefined ? undefined : cleanText(options.code, 64);
     this.detail = options.detail === undefined ? undefined : cleanText(options.detail, 128);
@@ -61,11 +61,14 @@ export function toSyncError(error: unknown, action?: string): SyncError {
   });
 }
 
+/** How many causes deep a code is looked for; causes may go round. */
+const MAX_CAUSES = 8;
+
 /** The `code` of a foreign error when it is a plain identifier, such as `ECONNRESET` or `UND_ERR_SOCKET`. */
-export function errorCode(error: unknown): string | undefined {
-  if (typeof error !== "object" || error === null) return undefined;
+export function errorCode(error: unknown, depth = 0): string | undefined {
+  if (typeof error !== "object" || error === null || depth > MAX_CAUSES) return undefined;
   const own = (error as { code?: unknown }).code;
   if (typeof own === "string" && /^[A-Z][A-Z0-9_]{2,40}$/.test(own)) return own;
   const cause = (error as { cause?: unknown }).cause;
-  return cause === undefined || cause === error ? undefined : errorCode(cause);
+  return cause === undefined ? undefined : errorCode(cause, depth + 1);
 }
