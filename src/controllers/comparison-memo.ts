@@ -8,6 +8,8 @@ interface Remembered {
   readonly keys: KeyComparison;
 }
 
+const MAX_TARGETS = 20_000;
+
 /**
  * Objects with `apply: Never` have no mark on their targets that would settle a look. What the last comparison said is
  * remembered by the versions of both sides, so that a steady interval reads no value.
@@ -21,12 +23,10 @@ export class ComparisonMemo {
   }
 
   set(target: BoundTarget, version: string, fence: string, said: { equal: boolean; keys: KeyComparison }): void {
+    this.#byTarget.delete(target.targetID);
     this.#byTarget.set(target.targetID, { basis: basisOf(target, version, fence), ...said });
-  }
-
-  /** Forgets targets that nobody looks at any more. */
-  retain(targetIDs: ReadonlySet<string>): void {
-    for (const id of this.#byTarget.keys()) if (!targetIDs.has(id)) this.#byTarget.delete(id);
+    const [oldest] = this.#byTarget.keys();
+    if (this.#byTarget.size > MAX_TARGETS && oldest !== undefined) this.#byTarget.delete(oldest);
   }
 }
 

@@ -195,6 +195,7 @@ export class OperatorTerm {
 
   #syncDeleted(object: KubeObject): void {
     this.#syncQueues.forgetKey(keyOf(object));
+    this.#syncs.forget(keyOf(object));
     this.#countsChanged(object);
     void releaseOrphansOf(this.#world, object, this.#abort.signal);
     // Whoever waits for the same targets may have them now.

@@ -1,6 +1,14 @@
 import type { Mark } from "../model/index.ts";
 
 const WINDOW_MS = 600_000;
+/** Beyond so many targets the ones that were written longest ago are forgotten. */
+const MAX_TARGETS = 50_000;
+
+function bound(map: Map<string, unknown>): void {
+  if (map.size <= MAX_TARGETS) return;
+  const [oldest] = map.keys();
+  if (oldest !== undefined) map.delete(oldest);
+}
 
 /** Counts writes back over other writers: by target, within ten minutes, for one source version. */
 export class Reverts {
@@ -24,6 +32,7 @@ export class Reverts {
     const entry = this.#byTarget.get(targetID);
     if (entry?.version === version) entry.times.push(this.#now());
     else this.#byTarget.set(targetID, { version, times: [this.#now()] });
+    bound(this.#byTarget);
   }
 }
 
@@ -35,7 +44,9 @@ export class OwnMarks {
   readonly #marks = new Map<string, Mark>();
 
   set(targetID: string, mark: Mark): void {
+    this.#marks.delete(targetID);
     this.#marks.set(targetID, mark);
+    bound(this.#marks);
   }
 
   delete(targetID: string): void {

@@ -34,13 +34,19 @@ export class SyncController {
     this.#evaluator = new SyncEvaluator(world);
   }
 
+  /** The object is gone: nothing of it is kept, and nothing waits for it. */
+  forget(key: string): void {
+    this.#failures.delete(key);
+    this.#requests.delete(key);
+    this.#copies.forget(key);
+    this.#status.forget("SecretSync", key);
+    this.#world.brakes.retain(key, new Set());
+  }
+
   async reconcile(key: string, lane: string, signal: AbortSignal): Promise<Requeue> {
     const object = this.#world.caches.syncs.get(key);
     if (object === undefined) {
-      this.#failures.delete(key);
-      this.#requests.delete(key);
-      this.#copies.forget(key);
-      this.#status.forget("SecretSync", key);
+      this.forget(key);
       return {};
     }
     const subject = resolveSubject(this.#world, object);
@@ -59,6 +65,7 @@ export class SyncController {
     }
     await ensureFinalizer(this.#world, subject, object, signal);
     this.#copies.note(subject);
+    if (subject.effective.suspend || subject.refusal !== undefined) this.#world.brakes.retain(key, new Set());
     const requestWaitMs = this.#syncRequest(subject);
     if (subject.effective.suspend) {
       await this.#report(object, subject, { kind: "Suspended" });

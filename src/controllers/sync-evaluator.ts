@@ -206,6 +206,8 @@ export class SyncEvaluator {
     signal: AbortSignal,
   ): Promise<SyncOutcome> {
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
+    const items = results.map(({ context }) => brakeItemOf(subject, context.path));
+    this.#world.brakes.retain(subject.key, new Set(items));
     for (const result of results) {
       if (!this.#world.dryRun)
         this.#world.brakes.planned(brakeKeyOf(subject), brakeItemOf(subject, result.context.path), result.plan);

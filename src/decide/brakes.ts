@@ -98,6 +98,12 @@ export class BrakeWindows {
     for (const kind of ["deletion", "change"] as const) this.#windows.get(nameOf(key, kind))?.held.delete(item);
   }
 
+  /** Of an object's secrets only these are (still) spoken of: what was held for others of it is no longer wanted. */
+  retain(object: string, items: ReadonlySet<string>): void {
+    for (const { held } of this.#windows.values())
+      for (const item of held) if (item.startsWith(`${object} `) && !items.has(item)) held.delete(item);
+  }
+
   /** Takes over from a plan what is held by a brake and what is not (any more). Call it for each plan. */
   planned(key: BrakeKey, item: string, plan: Pick<PairPlan, "outcomes">): void {
     this.settle(key, item);

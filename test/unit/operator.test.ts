@@ -211,3 +211,62 @@ describe("copies that the spec no longer names", () => {
     expect(removed().length).toBeLessThanOrEqual(3);
   });
 });
+
+describe("brakes", () => {
+  const removed = () => op.secrets.writes.filter(({ what }) => what === "remove").length;
+  const written = () => op.secrets.writes.filter(({ what }) => what === "write").length;
+
+  it("hold deletions that follow from an emptied ScaiVault, too", async () => {
+    await running();
+    for (let n = 0; n < 10; n += 1) {
+      op.source("us-east-1").put(`prod/s${n}`, `value ${n}`);
+      op.both(`s${n}`, { deletionPolicy: "Delete" });
+    }
+    await op.advance(INTERVAL);
+    for (let n = 0; n < 10; n += 1) op.both(`s${n}`, { deletionPolicy: "Delete", authority: "ScaiVault" });
+    await op.advance(INTERVAL);
+    expect(op.ready("s0")).toBe("True InSync");
+    for (let n = 0; n < 10; n += 1) op.scaivault.delete(`env/s${n}`);
+    await op.advance(4 * INTERVAL);
+    expect(removed()).toBeLessThanOrEqual(1);
+    expect(op.ready("s9")).toBe("False DeletionBraked");
+  });
+
+  it("hold many values that change in ScaiVault at once, too", async () => {
+    await running();
+    for (let n = 0; n < 30; n += 1) {
+      op.source("us-east-1").put(`prod/s${n}`, `value ${n}`);
+      op.both(`s${n}`);
+    }
+    await op.advance(INTERVAL);
+    for (let n = 0; n < 30; n += 1) op.both(`s${n}`, { authority: "ScaiVault" });
+    await op.advance(INTERVAL);
+    expect(op.ready("s0")).toBe("True InSync");
+    const before = written();
+    for (let n = 0; n < 30; n += 1)
+      op.scaivault.edit(`env/s${n}`, (copy) => {
+        copy.version += 1;
+        copy.keys = new Map([["value", "rotated"]]);
+      });
+    await op.advance(2 * INTERVAL);
+    expect(written() - before).toBeLessThan(20);
+  });
+
+  it("do not stay held by objects that are gone", async () => {
+    await running();
+    for (let n = 0; n < 10; n += 1) {
+      op.source("us-east-1").put(`prod/s${n}`, `value ${n}`);
+      op.both(`s${n}`, { deletionPolicy: "Delete" });
+    }
+    await op.advance(INTERVAL);
+    for (let n = 0; n < 5; n += 1) op.source("us-east-1").remove(`prod/s${n}`);
+    await op.advance(4 * INTERVAL);
+    expect(op.ready("s1")).toBe("False DeletionBraked");
+    const before = removed();
+    for (let n = 0; n < 5; n += 1) op.remove(`s${n}`);
+    await op.advance(20 * MINUTE);
+    op.source("us-east-1").remove("prod/s9");
+    await op.advance(4 * INTERVAL);
+    expect(removed() - before).toBe(1);
+  });
+});
