@@ -2,6 +2,7 @@ import type { Action } from "../decide/types.ts";
 import { errorFields } from "../telemetry/index.ts";
 import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 import { type ExecuteDeps, type ExecutedPair, executePair } from "./execute.ts";
+import { shownVersion } from "./report.ts";
 import type { OwnMarks, Reverts } from "./reverts.ts";
 import type { Subject } from "./subject.ts";
 import { takeBrake } from "./sync-brakes.ts";
@@ -76,7 +77,7 @@ export class SyncExecutor {
       action: action.kind,
       target: target.target.ref,
       path: action.path,
-      version: action.fromVersion,
+      version: shownVersion(action.fromVersion),
       reason: action.why,
     });
     if (action.kind === "Restore") {
