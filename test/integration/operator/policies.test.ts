@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { Harness, startOperator, sync, verdict } from "../../support/operator.ts";
+import { type Harness, startOperator, sync, verdict } from "../../support/operator.ts";
 
 const MINUTE = 60_000;
 const APPROVE = "scaivault.scailabs.ai/approve";
