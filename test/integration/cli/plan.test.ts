@@ -405,6 +405,25 @@ describe("errors", () => {
   });
 });
 
+describe("the image's process", () => {
+  it("plans with the flags of the image: no file but those listed, no prototypes by key", async () => {
+    await op.aws.put("plan/flags", '{"a":"1","__proto__":"2"}');
+    const { kubernetes, caFile } = op.file as { kubernetes: { kubeconfig: string }; caFile: string };
+    const readable = [`${program.folder}/*`, `${op.folder}/*`, kubernetes.kubeconfig, caFile];
+    const config = program.write("flags.yaml", op.file);
+    const running = program.start(["plan", "-f", "-", "-c", config], {
+      stdin: yaml(both("flags", "plan/flags")),
+      flags: [
+        "--disable-sigusr1",
+        "--disable-proto=delete",
+        "--permission",
+        ...readable.map((path) => `--allow-fs-read=${path}`),
+      ],
+    });
+    expect(await running.ended).toMatchObject({ code: 2, stdout: expect.stringContaining("2 to create") as string });
+  });
+});
+
 describe("output", () => {
   it("leaves out paths when asked", async () => {
     await op.aws.put("plan/hidden-name", '{"a":"1"}');
