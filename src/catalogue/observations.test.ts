@@ -157,3 +157,32 @@ describe("an outage of the target", () => {
     expect((await observations.get({ path: "a" }, 0, signal)).presence).toBe("Unknown");
   });
 });
+
+describe("an answer that was asked for before our own write", () => {
+  it("does not take the place of what the write made, whichever comes last", async () => {
+    let answer: (version: string) => void = () => undefined;
+    const late = new Promise<ReadonlyMap<string, TargetObservation>>((resolve) => {
+      answer = (version) => resolve(new Map([["a", seen(version)]]));
+    });
+    const refuse = () => Promise.reject(new Error("not used"));
+    const slow = new Observations<Ref>({
+      target: {
+        key: ({ path }) => path,
+        observe: () => late,
+        read: refuse,
+        write: refuse,
+        mark: refuse,
+        adopt: refuse,
+        release: refuse,
+        remove: refuse,
+      },
+      clock,
+      onReachability: () => undefined,
+    });
+    const asking = slow.refresh([{ path: "a" }], signal);
+    slow.set({ path: "a" }, seen("2"));
+    answer("1");
+    expect((await asking).get("a")?.version).toBe("2");
+    expect((await slow.get({ path: "a" }, clock.now(), signal)).version).toBe("2");
+  });
+});

@@ -34,6 +34,9 @@ export class Observations<Ref> {
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
   readonly #absentSince = new Map<string, number>();
+  /** When, in turns, a write of ours last said what is true; answers that were asked for earlier are older than that. */
+  readonly #touched = new Map<string, number>();
+  #turn = 0;
   readonly #onReachability: (now: Reachability) => void;
   #reachability: Reachability = { state: "Unknown" };
   #nextAttemptMs = 0;
@@ -69,6 +72,7 @@ export class Observations<Ref> {
       return new Map(refs.map((ref) => [this.#target.key(ref), unknown(error)]));
     }
     if (this.#reachability.state === "Failing") this.#nextAttemptMs = now + RETRY_MS;
+    const asked = this.#turn;
     let found: ReadonlyMap<string, TargetObservation>;
     try {
       found = await this.#target.observe(refs, signal);
@@ -77,18 +81,24 @@ export class Observations<Ref> {
       found = new Map(refs.map((ref) => [this.#target.key(ref), unknown(failed)]));
     }
     this.#judge([...found.values()]);
+    const newest = new Map(found);
     for (const [key, observation] of found) {
+      if ((this.#touched.get(key) ?? 0) > asked) {
+        newest.set(key, this.#known.get(key)?.observation ?? observation);
+        continue;
+      }
       if (observation.presence === "Unknown") this.#known.delete(key);
       else this.#known.set(key, { observation, asOfMs: now });
       if (observation.presence !== "Absent") this.#absentSince.delete(key);
       else if (!this.#absentSince.has(key)) this.#absentSince.set(key, now);
     }
-    return found;
+    return newest;
   }
 
   /** What a target looks like right after our own write; undefined after a removal. */
   set(ref: Ref, observation: TargetObservation | undefined): void {
     const key = this.#target.key(ref);
+    this.#touched.set(key, ++this.#turn);
     if (observation === undefined) this.#known.delete(key);
     else this.#known.set(key, { observation, asOfMs: this.#clock.now() });
   }
@@ -100,12 +110,14 @@ export class Observations<Ref> {
 
   /** Forgets one target, so that it is asked for anew. */
   forget(ref: Ref): void {
+    this.#touched.set(this.#target.key(ref), ++this.#turn);
     this.#known.delete(this.#target.key(ref));
   }
 
   /** Forgets all but the given keys. */
   retain(keys: ReadonlySet<string>): void {
     for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key);
+    for (const key of this.#touched.keys()) if (!keys.has(key)) this.#touched.delete(key);
     for (const key of this.#absentSince.keys()) if (!keys.has(key)) this.#absentSince.delete(key);
   }
 

@@ -20,6 +20,8 @@ interface Known {
   readonly atMs: number;
 }
 
+/** Longer than any call of ours lasts. */
+const TOUCHED_MS = 60_000;
 const lanes: readonly RateLane[] = ["user", "rotated", "new", "verification"];
 
 /**
@@ -33,6 +35,9 @@ export class MetadataCache {
   readonly #freshForMs: number;
   readonly #known = new Map<string, Known>();
   readonly #waiting = new Map<string, Waiter[]>();
+  /** When, in turns, a write of ours last touched a path; answers that were asked for earlier are older than that. */
+  readonly #touched = new Map<string, { readonly turn: number; readonly atMs: number }>();
+  #turn = 0;
   #lane: RateLane = "verification";
   #sweptMs = 0;
 
@@ -63,17 +68,37 @@ export class MetadataCache {
 
   /** Takes over what a write of ours made. */
   learn(path: string, outcome: Outcome): void {
+    this.#touch(path);
+    this.#keep(path, outcome);
+  }
+
+  /** A write of ours is about to change it. */
+  forget(path: string): void {
+    this.#touch(path);
+    this.#known.delete(path);
+  }
+
+  #touch(path: string): void {
+    this.#touched.set(path, { turn: ++this.#turn, atMs: this.#clock.monotonic() });
+  }
+
+  #keep(path: string, outcome: Outcome): void {
     this.#sweep();
     this.#known.set(path, { outcome, atMs: this.#clock.monotonic() });
   }
 
-  forget(path: string): void {
-    this.#known.delete(path);
+  /** What an answer says, unless a write of ours went past it. */
+  #take(path: string, outcome: Outcome, asked: number): Outcome {
+    if ((this.#touched.get(path)?.turn ?? 0) > asked) return this.#known.get(path)?.outcome ?? outcome;
+    if (outcome.state === "Failed") this.#known.delete(path);
+    else this.#keep(path, outcome);
+    return outcome;
   }
 
   async #flush(): Promise<void> {
     const waiting = new Map(this.#waiting);
     const lane = this.#lane;
+    const asked = this.#turn;
     this.#waiting.clear();
     this.#lane = "verification";
     // A joined call ends when nobody waits for it any more.
@@ -87,14 +112,12 @@ export class MetadataCache {
       onAbort();
       const outcomes = await this.#client.metadataBatch([...waiting.keys()], { signal: stop.signal, lane });
       for (const [path, waiters] of waiting) {
-        const outcome = outcomes.get(path) ?? { state: "Failed", error: missing(path) };
-        if (outcome.state === "Failed") this.forget(path);
-        else this.learn(path, outcome);
+        const outcome = this.#take(path, outcomes.get(path) ?? { state: "Failed", error: missing(path) }, asked);
         for (const waiter of waiters) waiter.resolve(outcome);
       }
     } catch (error) {
       for (const [path, waiters] of waiting) {
-        this.forget(path);
+        this.#known.delete(path);
         for (const waiter of waiters) waiter.resolve({ state: "Failed", error: error as Error });
       }
     } finally {
@@ -108,6 +131,7 @@ export class MetadataCache {
     if (now - this.#sweptMs < this.#freshForMs) return;
     this.#sweptMs = now;
     for (const [path, known] of this.#known) if (now - known.atMs >= this.#freshForMs) this.#known.delete(path);
+    for (const [path, { atMs }] of this.#touched) if (now - atMs >= TOUCHED_MS) this.#touched.delete(path);
   }
 }
 

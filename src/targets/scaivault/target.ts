@@ -96,13 +96,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     const metadata = this.#declared(ref, current?.metadata, { ...request.mark, targetVersion: String(version) });
     this.#cache.forget(ref.path);
     const answer = await this.#put(ref, { content, metadata }, signal);
-    if (answer.metadata !== undefined && markKeys(answer.metadata).length === 0) {
-      this.#noRoomSinceMs = this.#options.clock.monotonic();
-      this.#unmarked.set(ref.path, answer.version ?? version);
-      throw new SyncError("NoRoomForMark", notKept(ref), { action });
-    }
-    this.#noRoomSinceMs = undefined;
-    this.#unmarked.delete(ref.path);
+    this.#checkKept(ref, answer, version, action);
     const written = answer.version ?? (await this.#current(ref, undefined, action, signal))?.version;
     if (written !== version) {
       const what = `version ${written ?? "none"} was made where ${version} was expected`;
@@ -260,7 +254,26 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
   #checkRoom(action: string): void {
     const since = this.#noRoomSinceMs;
     if (since === undefined || this.#options.clock.monotonic() - since >= NO_ROOM_MS) return;
-    throw new SyncError("NoRoomForMark", "ScaiVault does not keep the operator's marks, so nothing is written", { action });
+    throw new SyncError("NoRoomForMark", "ScaiVault does not keep the operator's marks, so nothing is written", {
+      action,
+    });
+  }
+
+  /** @throws SyncError NoRoomForMark when the answer shows that ScaiVault dropped the mark of what was just written */
+  #checkKept(
+    ref: ScaiVaultRef,
+    answer: Awaited<ReturnType<ScaiVaultClient["put"]>>,
+    version: number,
+    action: string,
+  ): void {
+    if (answer.metadata === undefined || markKeys(answer.metadata).length > 0) {
+      this.#noRoomSinceMs = undefined;
+      this.#unmarked.delete(ref.path);
+      return;
+    }
+    this.#noRoomSinceMs = this.#options.clock.monotonic();
+    this.#unmarked.set(ref.path, answer.version ?? version);
+    throw new SyncError("NoRoomForMark", notKept(ref), { action });
   }
 
   async #setMark(

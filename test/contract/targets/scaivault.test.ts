@@ -232,8 +232,18 @@ describe("ScaiVault: what only it does", () => {
     const request = { content: content(`${CANARY}-1`), mark: someMark(), observed };
     expect((await failure(parts.target.write(ref, request, signal))).reason).toBe("NoRoomForMark");
     const again = { ...request, observed: await observe(ref) };
+    expect(again.observed.failure?.reason).toBe("NoRoomForMark");
     expect((await failure(parts.target.write(ref, again, signal))).reason).toBe("NotOwned");
     expect(parts.server.admin.peek(ref.path)?.version).toBe(1);
+    // Nor is anything else written: its version would lose the mark that it has.
+    const other = { path: "dropped/b" };
+    const elsewhere = { ...request, observed: await observe(other) };
+    expect((await failure(parts.target.write(other, elsewhere, signal))).reason).toBe("NoRoomForMark");
+    expect(parts.server.admin.peek(other.path)).toBeUndefined();
+    // This target remembers it for an hour; the other tests have a new one.
+    await parts.network.close();
+    await parts.server.stop();
+    parts = await start(10_000);
   });
 
   test("an outage and a denial leave everything unknown", async () => {
