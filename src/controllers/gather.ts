@@ -56,7 +56,7 @@ interface Look extends Memory {
 /** What an evaluation remembers from one time to the next. */
 export interface Memory {
   readonly reverts: RevertCounter;
-  readonly marks: { moved(targetID: string, now: Mark): boolean };
+  readonly marks: { moved(targetID: string, now: Mark): boolean; wrote(targetID: string): boolean };
 }
 
 /** Binds and observes the targets of a pair. `notBeforeMs`: how old an answer of ScaiVault may be. */
@@ -181,15 +181,16 @@ async function evaluated(
     ...(winner === undefined ? {} : { claimedBy: winner }),
     reverts: reverts.count(target.targetID, mark?.version ?? ""),
     ...(mark !== undefined && incumbent === "Self" && marks.moved(target.targetID, mark) ? { markMoved: true } : {}),
-    ...(wasThere(subject, target) ? { knownBefore: true } : {}),
+    ...(wasThere(subject, target, marks) ? { knownBefore: true } : {}),
     ...(target.kind === "ScaiVault"
       ? { sourceID: vaultSourceIDOf(world.ring, target.ref), goneBelieved: goneBelieved(world, subject, target) }
       : {}),
   };
 }
 
-/** Status says that a copy stood there. */
-function wasThere(subject: Subject, target: BoundTarget): boolean {
+/** A copy stood there: status says so, or this process made it. */
+function wasThere(subject: Subject, target: BoundTarget, marks: Memory["marks"]): boolean {
+  if (target.kind === "KubernetesSecret" && marks.wrote(target.targetID)) return true;
   return (subject.sync.status?.targets ?? []).some(
     ({ kind, ref, sourceVersion }) => kind === target.kind && ref === target.ref && sourceVersion !== undefined,
   );

@@ -79,14 +79,15 @@ export function resolveSubject(world: World, object: KubeObject): Subject | Sync
         ? new SyncError("BackendNotReady", `FederationBackend ${backendKey} is not valid`)
         : new SyncError("BackendNotFound", `FederationBackend ${backendKey} does not exist`),
     );
-  const state = world.registry.get(backendKey);
-  if (state.state === "Refused") return refused(backendRefusal(backendKey, namespace, state.error));
   let location: Subject["location"];
   try {
     location = locate(world, sync, backend);
   } catch (error) {
     return refused(toSyncError(error, "check the source path"));
   }
+  // Only who may use the backend learns how it stands.
+  const state = world.registry.get(backendKey);
+  if (state.state === "Refused") return refused(backendRefusal(backendKey, namespace, state.error));
   return { ...base, store: storeOf(state, backend), refusal: undefined, location };
 }
 

@@ -8,6 +8,7 @@ import type { StatusWriter } from "./status-writer.ts";
 import { KnownCopies, removeStrays } from "./strays.ts";
 import { resolveSubject, type Subject } from "./subject.ts";
 import { SyncEvaluator, type SyncOutcome } from "./sync-evaluator.ts";
+import { ObjectMovedError } from "./sync-executor.ts";
 import type { World } from "./world.ts";
 
 /** When to look again, and how urgent that is. */
@@ -17,6 +18,7 @@ export interface Requeue {
 }
 
 const MAX_BACKOFF_MS = 300_000;
+const MOVED_MS = 50;
 const REQUEST_EVERY_MS = 30_000;
 
 /** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
@@ -76,7 +78,8 @@ export class SyncController {
       await this.#report(object, subject, { kind: "Refused", reason, message });
       return {};
     }
-    const outcome = await this.#evaluator.evaluate(subject, lane, signal);
+    const outcome = await this.#evaluate(subject, lane, signal);
+    if (outcome === "Moved") return { requeueAfterMs: MOVED_MS, lane: "user" };
     if (outcome === undefined) {
       await this.#waitingForPoll(object, subject);
       return {};
@@ -86,6 +89,16 @@ export class SyncController {
     const next = this.#next(key, outcome);
     if (requestWaitMs === undefined || (next.requeueAfterMs ?? Infinity) <= requestWaitMs) return next;
     return { requeueAfterMs: requestWaitMs, lane: "user" };
+  }
+
+  /** `Moved`: the object or its rights changed before everything was written. */
+  async #evaluate(subject: Subject, lane: string, signal: AbortSignal): Promise<SyncOutcome | undefined | "Moved"> {
+    try {
+      return await this.#evaluator.evaluate(subject, lane, signal);
+    } catch (error) {
+      if (error instanceof ObjectMovedError) return "Moved";
+      throw error;
+    }
   }
 
   /** An object that was never looked at says so; one that was keeps what it says. */

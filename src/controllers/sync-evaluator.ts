@@ -208,15 +208,19 @@ export class SyncEvaluator {
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
     const items = results.map(({ context }) => brakeItemOf(subject, context.path));
     this.#world.brakes.retain(subject.key, new Set(items));
-    for (const result of results) {
-      if (!this.#world.dryRun)
-        this.#world.brakes.planned(brakeKeyOf(subject), brakeItemOf(subject, result.context.path), result.plan);
-      const executed =
-        this.#world.dryRun || result.plan.actions.length === 0
-          ? undefined
-          : await this.#executor.run(subject, result, signal);
-      releaseValues(result);
-      pairs.push({ result, executed });
+    try {
+      for (const result of results) {
+        if (!this.#world.dryRun)
+          this.#world.brakes.planned(brakeKeyOf(subject), brakeItemOf(subject, result.context.path), result.plan);
+        const executed =
+          this.#world.dryRun || result.plan.actions.length === 0
+            ? undefined
+            : await this.#executor.run(subject, result, signal);
+        releaseValues(result);
+        pairs.push({ result, executed });
+      }
+    } finally {
+      for (const result of results) releaseValues(result);
     }
     const wrote = pairs.some(({ executed }) => (executed?.done.length ?? 0) > 0);
     return { subject, pairs, problems, waiting: false, planHash, wrote };

@@ -1,10 +1,11 @@
 import type { Action } from "../decide/types.ts";
+import { SyncError } from "../errors/index.ts";
 import { errorFields } from "../telemetry/index.ts";
 import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 import { type ExecuteDeps, type ExecutedPair, executePair } from "./execute.ts";
 import { shownVersion } from "./report.ts";
 import type { OwnMarks, Reverts } from "./reverts.ts";
-import type { Subject } from "./subject.ts";
+import { resolveSubject, type Subject } from "./subject.ts";
 import { takeBrake } from "./sync-brakes.ts";
 import type { World } from "./world.ts";
 
@@ -25,7 +26,10 @@ export class SyncExecutor {
     const executed = await executePair(
       result,
       {
-        assertHeld: () => world.assertHeld(),
+        assertHeld: () => {
+          world.assertHeld();
+          assertSame(world, subject);
+        },
         braked: (action) => takeBrake(world, subject, action, result.context.approved),
         written: (target, action, now) => this.#written(subject, target, action, now),
       },
@@ -80,7 +84,7 @@ export class SyncExecutor {
       version: shownVersion(action.fromVersion),
       reason: action.why,
     });
-    if (action.kind === "Restore") {
+    if (isRepair(target, action)) {
       const mark = target.observation.mark;
       this.#reverts.add(target.target.targetID, mark.state === "Valid" ? mark.mark.version : "");
     }
@@ -88,4 +92,34 @@ export class SyncExecutor {
     if (now?.mark.state === "Valid") this.#marks.set(target.target.targetID, now.mark.mark);
     else this.#marks.delete(target.target.targetID);
   }
+}
+
+/** Something that others undid is done again: a change, a mark that was taken off, a Secret that was deleted. */
+function isRepair({ target, knownBefore }: EvaluatedTarget, { kind, why }: Action): boolean {
+  if (kind === "Restore" || why === "MarkLost") return true;
+  return kind === "Create" && target.kind === "KubernetesSecret" && knownBefore === true;
+}
+
+/** The object, or what it needs, is not as it was when it was planned; it is due again already. */
+export class ObjectMovedError extends Error {
+  override readonly name = "ObjectMovedError";
+}
+
+/**
+ * Reading a value may take long. What was decided before counts only while the object is as it was, is still allowed what
+ * it does (R21), and its backend is the same.
+ * @throws ObjectMovedError
+ */
+function assertSame(world: World, subject: Subject): void {
+  const { uid, generation } = subject.sync.metadata;
+  const object = world.caches.syncs.get(subject.key);
+  const { metadata } = object ?? {};
+  const same =
+    object !== undefined &&
+    metadata?.uid === uid &&
+    metadata.generation === generation &&
+    metadata.deletionTimestamp === undefined;
+  const now = same ? resolveSubject(world, object) : undefined;
+  if (now === undefined || now instanceof SyncError || now.refusal !== undefined || now.store !== subject.store)
+    throw new ObjectMovedError("the object changed while it was worked on");
 }

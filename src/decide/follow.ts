@@ -93,6 +93,7 @@ function absent(following: Following): Verdict | undefined {
   const lost = target.kind === "ScaiVault" && target.knownBefore === true;
   if (lost && (context.input.policies.conflictResolution === "manual" || context.fence === "FlipHeld"))
     return outcome(target, "Conflict", "TargetChanged", `${target.ref} was deleted in ScaiVault by another writer`);
+  if (target.kind === "KubernetesSecret" && target.reverts >= MAX_REVERTS) return fought(target, "is deleted");
   return write(following, "Create", "NewTarget", gateOf(context, target, wanted, "NewTarget"));
 }
 
@@ -115,6 +116,7 @@ function isRendered({ content }: TargetInput): boolean {
 function markLost(following: Following): Verdict | undefined {
   const { context, target, wanted } = following;
   if (target.observation.markLost !== true) return undefined;
+  if (target.reverts >= MAX_REVERTS) return fought(target, "is stripped of its mark");
   return write(following, "Update", "MarkLost", gateOf(context, target, wanted, "MarkLost"));
 }
 
@@ -123,7 +125,8 @@ function notMarked(following: Following): Verdict | undefined {
   const { state } = target.observation.mark;
   if (state === "Valid") return undefined;
   const { failure } = target.observation;
-  if (state === "None" && failure?.reason === "NoRoomForMark") return adopt(following, "NoRoomForMark", failure.message);
+  if (state === "None" && failure?.reason === "NoRoomForMark")
+    return adopt(following, "NoRoomForMark", failure.message);
   if (state === "None") return adopt(following, "NotOwned", `${target.ref} exists and is not ours`);
   return adopt(following, "BaseUnknown", `the mark on ${target.ref} cannot be checked`);
 }
@@ -220,11 +223,14 @@ function changedSecret(following: Following): Verdict | undefined {
 
 function restore(following: Following): Verdict {
   const { context, target, wanted } = following;
-  if (target.reverts >= MAX_REVERTS) {
-    const writer = target.observation.otherWriter ?? "another writer";
-    return outcome(target, "Conflict", "Conflict", `${target.ref} is changed again and again by ${writer}`);
-  }
+  if (target.reverts >= MAX_REVERTS) return fought(target, "is changed");
   return write(following, "Restore", "Drift", gateOf(context, target, wanted, "Drift"));
+}
+
+/** Whoever undoes what we write is left alone for a while. */
+function fought(target: TargetInput, what: string): Verdict {
+  const writer = target.observation.otherWriter ?? "another writer";
+  return outcome(target, "Conflict", "Conflict", `${target.ref} ${what} again and again by ${writer}`);
 }
 
 /** A ScaiVault path with a version that is not ours: equal content is the new base, else the conflict rules decide. */

@@ -53,6 +53,8 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
   failure: SyncError | undefined;
   /** Awaited by each write before anything is done. */
   beforeWrite: (() => Promise<void>) | undefined;
+  /** A copy without a mark still carries our label. */
+  labelKept = false;
   onChange: (key: string) => void = () => undefined;
   readonly #seal = createMarkSeal(ring);
   readonly #prefix: string;
@@ -74,7 +76,9 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
     const version = String(copy.version);
     const mark: MarkReading = this.#seal.read(`${this.#prefix}/${key}`, copy.fields);
     const content = mark.state !== "Valid" ? "Unknown" : mark.mark.targetVersion === version ? "AsMarked" : "Changed";
-    return { presence: "Present", version, mark, content, fence: `${version} ${[...copy.fields].join()}`, ...common };
+    const lost = this.labelKept && copy.fields.size === 0 ? { markLost: true } : {};
+    const fence = `${version} ${[...copy.fields].join()}`;
+    return { presence: "Present", version, mark, content, fence, ...lost, ...common };
   }
 
   observe(refs: readonly AnyRef[]): Promise<ReadonlyMap<string, TargetObservation>> {
@@ -266,11 +270,11 @@ export class MemoryOperator {
   }
 
   /** Puts the credential that backends log in with there, or changes it: a new store identity. */
-  rotate(credential: string): void {
+  rotate(credential: string, namespace = "team"): void {
     this.credential = credential;
     this.caches.credentials.upsert({
       metadata: {
-        namespace: "team",
+        namespace,
         name: "aws",
         uid: "credential",
         resourceVersion: String(++this.#revision),
@@ -301,8 +305,8 @@ export class MemoryOperator {
     return this.clock.advance(ms);
   }
 
-  backend(spec: object, name = "aws"): void {
-    this.#apply(this.caches.backends, "FederationBackend", "team", name, { type: "aws-secrets-manager", ...spec });
+  backend(spec: object, name = "aws", namespace = "team"): void {
+    this.#apply(this.caches.backends, "FederationBackend", namespace, name, { type: "aws-secrets-manager", ...spec });
   }
 
   aws(region = "us-east-1", more: object = {}): void {
@@ -380,7 +384,7 @@ export class MemoryOperator {
   #mirror(key: string): void {
     const copy = this.secrets.copies.get(key);
     const [namespace = "", name = ""] = key.split("/");
-    if (copy === undefined || copy.fields.size === 0) {
+    if (copy === undefined || (copy.fields.size === 0 && !this.secrets.labelKept)) {
       this.caches.managed.remove(key);
       return;
     }

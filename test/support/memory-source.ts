@@ -34,6 +34,8 @@ export class MemorySource implements SecretSource {
   #storeFailure: SyncError | undefined;
   #hung = false;
   #sequence = 0;
+  /** Awaited by each read before it answers. */
+  beforeRead: (() => Promise<void>) | undefined;
   closed = false;
 
   constructor(options: { identity?: string; versionKind?: "Id" | "Number" | "Content" } = {}) {
@@ -131,6 +133,7 @@ export class MemorySource implements SecretSource {
   async read(ref: SourceRef, signal: AbortSignal): Promise<SourceRead> {
     this.calls.reads.push(ref);
     await this.#gate(signal);
+    await this.beforeRead?.();
     const action = `read ${ref.path}`;
     const failure = this.#failures.get(ref.path);
     if (failure !== undefined) throw failure;

@@ -270,3 +270,99 @@ describe("brakes", () => {
     expect(removed() - before).toBe(1);
   });
 });
+
+describe("somebody who changes a target again and again", () => {
+  it("by taking our mark off is left alone after three times", async () => {
+    await running();
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a");
+    await op.advance(INTERVAL);
+    const strip = () =>
+      op.secrets.edit("team/a", (copy) => {
+        copy.fields = new Map();
+      });
+    const before = op.secrets.writes.length;
+    op.secrets.labelKept = true;
+    for (let n = 0; n < 8; n += 1) {
+      strip();
+      await op.advance(1_000);
+    }
+    expect(op.secrets.writes.length - before).toBe(3);
+    expect(op.ready("a")).toBe("False Conflict");
+    await op.advance(4 * INTERVAL);
+    expect(op.ready("a")).toBe("True InSync");
+  });
+
+  it("by deleting the Secret is left alone after three times, for ten minutes", async () => {
+    await running();
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a");
+    await op.advance(INTERVAL);
+    const before = op.secrets.writes.length;
+    for (let n = 0; n < 8; n += 1) {
+      op.secrets.delete("team/a");
+      await op.advance(1_000);
+    }
+    expect(op.secrets.writes.length - before).toBe(3);
+    expect(op.ready("a")).toBe("False Conflict");
+    await op.advance(4 * INTERVAL);
+    expect(op.ready("a")).toBe("True InSync");
+  });
+});
+
+describe("between plan and write", () => {
+  it.each([
+    ["suspended", () => op.both("a", { suspend: true })],
+    ["told to observe only", () => op.both("a", { apply: "Never" })],
+    ["pointed elsewhere", () => op.both("a", { source: { backendRef: { name: "aws" }, path: "prod/b" } })],
+    ["deleted", () => op.remove("a")],
+    ["left without its backend", () => op.caches.backends.remove("team/aws")],
+  ])("an object that is %s is not written any more", async (_, change) => {
+    await running();
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a", { targets: { scaivault: { path: "env/a" } } });
+    await op.advance(INTERVAL);
+    op.both("a");
+    const source = op.source("us-east-1");
+    const wait = gate();
+    source.beforeRead = wait.pass;
+    source.put("prod/a", "two");
+    await op.advance(INTERVAL);
+    const before = [op.secrets.writes.length, op.scaivault.writes.length];
+    change();
+    source.beforeRead = undefined;
+    op.beforeCredential = undefined;
+    wait.open();
+    await op.advance(20);
+    expect([op.secrets.writes.length, op.scaivault.writes.length]).toEqual(before);
+  });
+
+  it("a grant that is taken back stops the write", async () => {
+    op = new MemoryOperator();
+    op.start();
+    const granted = (names: string[]) =>
+      op.backend(
+        {
+          awsSecretsManager: { region: "us-east-1", auth: { secretRef: { name: "aws" } } },
+          syncInterval: "5m",
+          grants: [{ name: "all", namespaces: { names }, read: ["prod/**"] }],
+        },
+        "shared",
+        "platform",
+      );
+    granted(["team"]);
+    op.rotate("key-1", "platform");
+    const source = op.source("us-east-1");
+    source.put("prod/a", "one");
+    await op.advance(11 * MINUTE);
+    const wait = gate();
+    source.beforeRead = wait.pass;
+    op.both("a", { source: { backendRef: { name: "shared", namespace: "platform" }, path: "prod/a" } });
+    await op.advance(INTERVAL);
+    granted(["other"]);
+    wait.open();
+    await op.advance(INTERVAL);
+    expect([op.secrets.writes.length, op.scaivault.writes.length]).toEqual([0, 0]);
+    expect(op.ready("a")).toBe("False NotGranted");
+  });
+});
