@@ -23,12 +23,17 @@ beforeAll(async () => {
   ns = op.ns.team;
   await op.start();
   await op.awsBackend(ns);
+  // The operator's own first writes are not the plan's.
+  await op.waitFor("the backend's status", async () => condition(await op.cluster.backend(ns, "aws"), "Ready"));
 }, 300_000);
 afterAll(async () => {
   await op?.stop();
   await program?.close();
 });
-beforeEach(() => op.mark());
+beforeEach(async () => {
+  await op.idle();
+  await op.mark();
+});
 
 const both = (name: string, path: string, spec: object = {}) =>
   sync(ns, name, {
