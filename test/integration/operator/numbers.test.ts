@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { condition, each, Harness, type Seen, startOperator, sync, type SyncThing } from "../../support/operator.ts";
+import { condition, each, Harness, type Seen, sync, type SyncThing } from "../../support/operator.ts";
 
 const MINUTE = 60_000;
 const INTERVAL = 5 * MINUTE;
@@ -23,7 +23,7 @@ async function copied(namespace: string, wanted: number, minutes: number): Promi
 beforeAll(async () => {
   // A thousand first copies at ScaiVault's hundred writes a minute are another test's matter.
   const many = 1_000_000;
-  op = await startOperator({
+  op = await Harness.prepare({
     namespaces: ["many", "vault"],
     scaivault: { limits: { read: many, write: many, list: many, batch_read: many, batch_metadata: many } },
     scaivaultLimits: { read: many, write: many, list: many, batchRead: many, batchMetadata: many },
@@ -45,9 +45,11 @@ describe("1,000 SecretSyncs on one ASM backend", () => {
     const { many } = op.ns;
     const names = Array.from({ length: AWS_OBJECTS }, (_, at) => `app-${String(at).padStart(4, "0")}`);
     const value = op.canaries.value("many");
-    await each(names, 8, async (name) => void (await op.aws.put(`prod/${name}`, `{"password":"${value}-${name}"}`)));
+    const seed = each(names, 8, async (name) => {
+      await op.aws.put(`prod/${name}`, `{"password":"${value}-${name}"}`);
+    });
     await op.awsBackend(many);
-    await op.cluster.createMany(
+    const create = op.cluster.createMany(
       names.map((name) =>
         sync(many, name, {
           source: { backendRef: { name: "aws" }, path: `prod/${name}` },
@@ -55,6 +57,8 @@ describe("1,000 SecretSyncs on one ASM backend", () => {
         }),
       ),
     );
+    await Promise.all([seed, create]);
+    await op.start();
     await copied(many, AWS_OBJECTS, 40);
     await op.interval();
   }, 240_000);
