@@ -23,6 +23,7 @@ let clock: VirtualClock;
 let asked: string[][];
 let versions: Map<string, string>;
 let failure: SyncError | undefined;
+let absent: boolean;
 let failures: Map<string, SyncError>;
 let told: Reachability[];
 let observations: Observations<Ref>;
@@ -35,20 +36,21 @@ beforeEach(() => {
     ["b", "1"],
   ]);
   failure = undefined;
+  absent = false;
   failures = new Map();
   told = [];
   const refuse = () => Promise.reject(new Error("not used"));
   const target: SecretTarget<Ref> = {
     key: ({ path }) => path,
-    observe: (refs) => {
+    observe: async (refs) => {
       asked.push(refs.map(({ path }) => path));
-      if (failure !== undefined) return Promise.reject(failure);
+      if (failure !== undefined) throw failure;
       const entries = refs.map(({ path }): [string, TargetObservation] => {
         const error = failures.get(path);
-        const one = seen(versions.get(path) ?? "");
+        const one: TargetObservation = absent ? { ...seen(""), presence: "Absent" } : seen(versions.get(path) ?? "");
         return [path, error === undefined ? one : { ...one, presence: "Unknown", failure: error }];
       });
-      return Promise.resolve(new Map(entries));
+      return new Map(entries);
     },
     read: refuse,
     write: refuse,
@@ -84,13 +86,42 @@ describe("what a shared target said last", () => {
     expect(asked).toHaveLength(3);
   });
 
-  it("is forgotten when nobody has the target any more", async () => {
-    await observations.refresh([{ path: "a" }, { path: "b" }], signal);
-    observations.retain(new Set(["b"]));
-    await observations.get({ path: "b" }, clock.now(), signal);
-    expect(asked).toHaveLength(1);
-    await observations.get({ path: "a" }, clock.now(), signal);
+  it("is forgotten when nobody asked for longer than the longest interval", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    await clock.advance(40 * 3_600_000);
+    await observations.refresh([{ path: "b" }], signal);
+    await observations.get({ path: "a" }, 0, signal);
     expect(asked).toHaveLength(2);
+    await clock.advance(10 * 3_600_000);
+    await observations.refresh([{ path: "b" }], signal);
+    await observations.get({ path: "a" }, 0, signal);
+    expect(asked).toEqual([["a"], ["b"], ["b"], ["a"]]);
+  });
+
+  it("counts an absence from its first answer to its last, not to now", async () => {
+    absent = true;
+    await observations.refresh([{ path: "a" }], signal);
+    await clock.advance(60_000);
+    expect(observations.absentForMs({ path: "a" })).toBe(0);
+    await observations.refresh([{ path: "a" }], signal);
+    expect(observations.absentForMs({ path: "a" })).toBe(60_000);
+    observations.set({ path: "a" }, seen("1"));
+    await observations.refresh([{ path: "a" }], signal);
+    expect(observations.absentForMs({ path: "a" })).toBe(0);
+    absent = false;
+    await observations.refresh([{ path: "a" }], signal);
+    expect(observations.absentForMs({ path: "a" })).toBeUndefined();
+  });
+
+  it("is not asked for again by each object when it just failed", async () => {
+    failures.set("a", new SyncError("ScaiVaultDenied", "no right"));
+    await observations.refresh([{ path: "a" }], signal);
+    for (let n = 0; n < 5; n += 1)
+      expect((await observations.get({ path: "a" }, 0, signal)).failure?.reason).toBe("ScaiVaultDenied");
+    expect(asked).toHaveLength(1);
+    await clock.advance(11_000);
+    failures.clear();
+    expect((await observations.get({ path: "a" }, 0, signal)).presence).toBe("Present");
   });
 
   it("says that a target of which nothing came back is unknown", async () => {
@@ -144,7 +175,8 @@ describe("an outage of the target", () => {
     const found = await observations.refresh([{ path: "a" }, { path: "b" }], signal);
     expect([found.get("a")?.presence, found.get("b")?.presence]).toEqual(["Unknown", "Present"]);
     expect(observations.reachability.state).toBe("Reachable");
-    // What was not answered is asked for again next time.
+    // What was not answered is asked for again soon.
+    await clock.advance(10_001);
     await observations.get({ path: "a" }, clock.now(), signal);
     expect(asked).toHaveLength(2);
   });

@@ -14,6 +14,10 @@ export type Reachability =
   | { readonly state: "Failing"; readonly sinceMs: number; readonly error: SyncError };
 
 const RETRY_MS = 10_000;
+/** Longer than anybody waits between two looks (a day and a half): what is older is of nobody's any more. */
+const FORGET_MS = 48 * 3_600_000;
+const SWEEP_MS = 3_600_000;
+const MANY_TURNS = 10_000;
 const unknown = (error: SyncError): TargetObservation => ({
   presence: "Unknown",
   version: "",
@@ -34,6 +38,7 @@ export class Observations<Ref> {
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
   readonly #absentSince = new Map<string, number>();
+  #sweptMs = 0;
   /** When, in turns, a write of ours last said what is true; answers that were asked for earlier are older than that. */
   readonly #touched = new Map<string, number>();
   #turn = 0;
@@ -59,9 +64,14 @@ export class Observations<Ref> {
   /** The observation, asked for only when what is known is older than `notBeforeMs`. */
   async get(ref: Ref, notBeforeMs: number, signal: AbortSignal): Promise<TargetObservation> {
     const known = this.#known.get(this.#target.key(ref));
-    if (known !== undefined && known.asOfMs >= notBeforeMs) return known.observation;
+    if (known !== undefined && known.asOfMs >= this.#notBefore(known, notBeforeMs)) return known.observation;
     const found = await this.refresh([ref], signal);
     return found.get(this.#target.key(ref)) ?? unknown(new SyncError("Unexpected", "the target gave no answer"));
+  }
+
+  /** A failure counts for a moment only, but it does: a thousand objects must not all ask again what just failed. */
+  #notBefore({ observation }: Known, notBeforeMs: number): number {
+    return observation.presence === "Unknown" ? Math.max(notBeforeMs, this.#clock.now() - RETRY_MS) : notBeforeMs;
   }
 
   /** Asks for many at once. */
@@ -87,12 +97,25 @@ export class Observations<Ref> {
         newest.set(key, this.#known.get(key)?.observation ?? observation);
         continue;
       }
-      if (observation.presence === "Unknown") this.#known.delete(key);
-      else this.#known.set(key, { observation, asOfMs: now });
-      if (observation.presence !== "Absent") this.#absentSince.delete(key);
-      else if (!this.#absentSince.has(key)) this.#absentSince.set(key, now);
+      this.#take(key, observation, now);
     }
+    this.#sweep(now);
     return newest;
+  }
+
+  #take(key: string, observation: TargetObservation, asOfMs: number): void {
+    this.#known.set(key, { observation, asOfMs });
+    if (observation.presence !== "Absent") this.#absentSince.delete(key);
+    else if (!this.#absentSince.has(key)) this.#absentSince.set(key, asOfMs);
+  }
+
+  #sweep(now: number): void {
+    if (now - this.#sweptMs < SWEEP_MS) return;
+    this.#sweptMs = now;
+    for (const [key, { asOfMs }] of this.#known) if (now - asOfMs > FORGET_MS) this.#known.delete(key);
+    for (const key of this.#absentSince.keys()) if (!this.#known.has(key)) this.#absentSince.delete(key);
+    // No look is under way for so long.
+    for (const [key, turn] of this.#touched) if (this.#turn - turn > MANY_TURNS) this.#touched.delete(key);
   }
 
   /** What a target looks like right after our own write; undefined after a removal. */
@@ -100,25 +123,21 @@ export class Observations<Ref> {
     const key = this.#target.key(ref);
     this.#touched.set(key, ++this.#turn);
     if (observation === undefined) this.#known.delete(key);
-    else this.#known.set(key, { observation, asOfMs: this.#clock.now() });
+    else this.#take(key, observation, this.#clock.now());
   }
 
-  /** First of the answers in a row that said "absent". */
-  absentSinceMs(ref: Ref): number | undefined {
-    return this.#absentSince.get(this.#target.key(ref));
+  /** From the first to the last of the answers in a row that said "absent"; undefined when the last one did not. */
+  absentForMs(ref: Ref): number | undefined {
+    const key = this.#target.key(ref);
+    const [known, sinceMs] = [this.#known.get(key), this.#absentSince.get(key)];
+    if (known?.observation.presence !== "Absent" || sinceMs === undefined) return undefined;
+    return known.asOfMs - sinceMs;
   }
 
   /** Forgets one target, so that it is asked for anew. */
   forget(ref: Ref): void {
     this.#touched.set(this.#target.key(ref), ++this.#turn);
     this.#known.delete(this.#target.key(ref));
-  }
-
-  /** Forgets all but the given keys. */
-  retain(keys: ReadonlySet<string>): void {
-    for (const key of this.#known.keys()) if (!keys.has(key)) this.#known.delete(key);
-    for (const key of this.#touched.keys()) if (!keys.has(key)) this.#touched.delete(key);
-    for (const key of this.#absentSince.keys()) if (!keys.has(key)) this.#absentSince.delete(key);
   }
 
   /** A call of somebody else failed for a reason that concerns the whole store. */

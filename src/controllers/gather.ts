@@ -198,9 +198,9 @@ function wasThere(subject: Subject, target: BoundTarget, marks: Memory["marks"])
 
 /** ScaiVault said twice, at least an interval apart, that there is nothing. */
 function goneBelieved(world: World, subject: Subject, target: BoundTarget): boolean {
-  const sinceMs = world.scaivault?.observations.absentSinceMs({ path: target.ref });
+  const absentMs = world.scaivault?.observations.absentForMs({ path: target.ref });
   // A plan comes once and writes nothing: it says what becomes of it when the second look says the same.
-  return sinceMs !== undefined && (world.dryRun || world.clock.now() - sinceMs >= subject.effective.syncIntervalMs);
+  return absentMs !== undefined && (world.dryRun || absentMs >= subject.effective.syncIntervalMs);
 }
 
 /** What a namespace has no right to is not looked at: whether it is there is nobody's business. */

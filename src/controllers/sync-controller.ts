@@ -176,8 +176,13 @@ export class SyncController {
     const errors = outcome.pairs.flatMap(({ executed }) => executed?.errors ?? []);
     const again = outcome.pairs.some(({ result, executed }) => result.plan.again && (executed?.done.length ?? 0) > 0);
     const fenced = again || errors.some((error) => error.code === "fence");
+    // Asking again while all of ScaiVault is away costs one call in ten seconds for all objects together.
+    const unseen = outcome.pairs
+      .flatMap(({ result }) => result.context.targets)
+      .flatMap(({ observation: { failure } }) => (failure?.reason === "ScaiVaultUnavailable" ? [failure] : []));
     const transient = [
       ...errors,
+      ...unseen,
       ...outcome.pairs.map(({ result }) => result.sourceError).filter((error) => error !== undefined),
     ].filter((error) => reasons[error.reason].kind === "transient");
     if (!fenced && transient.length === 0) {

@@ -366,3 +366,58 @@ describe("between plan and write", () => {
     expect(op.ready("a")).toBe("False NotGranted");
   });
 });
+
+describe("an outage of ScaiVault", () => {
+  it("is over for an object soon after it is over, not an interval later", async () => {
+    await running();
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a", { syncInterval: "6h" });
+    await op.advance(2_000);
+    op.scaivault.failure = new SyncError("ScaiVaultUnavailable", "down");
+    op.both("a", { syncInterval: "6h", targets: { scaivault: { path: "env/other" }, kubernetesSecret: {} } });
+    await op.advance(MINUTE);
+    expect(op.ready("a")).toBe("False ScaiVaultUnavailable");
+    op.scaivault.failure = undefined;
+    await op.advance(2 * MINUTE);
+    expect(op.ready("a")).toBe("True InSync");
+  });
+
+  it.each(["ScaiVaultUnavailable", "RateLimited", "ScaiVaultDenied"] as const)(
+    "(%s) costs few calls however many objects there are",
+    async (reason) => {
+      await running();
+      for (let n = 0; n < 100; n += 1) {
+        op.source("us-east-1").put(`prod/s${n}`, `value ${n}`);
+        op.both(`s${n}`);
+      }
+      await op.advance(INTERVAL);
+      op.scaivault.failure = new SyncError(reason, "no");
+      op.scaivault.asked.length = 0;
+      await op.advance(2 * INTERVAL);
+      expect(op.scaivault.asked.length).toBeLessThan(reason === "ScaiVaultUnavailable" ? 65 : 5);
+    },
+  );
+});
+
+describe("a subtree", () => {
+  const tree = () =>
+    op.sync("tree", {
+      source: { backendRef: { name: "aws" }, subtree: "tree/**" },
+      targets: { kubernetesSecret: { nameTemplate: "tree-{path}" } },
+    });
+
+  it("stays Ready through an outage until it is stale, as others do", async () => {
+    await running();
+    for (let n = 0; n < 3; n += 1) op.source("us-east-1").put(`tree/s${n}`, `value ${n}`);
+    tree();
+    await op.advance(INTERVAL);
+    expect(op.ready("tree")).toBe("True InSync");
+    const before = op.status("tree");
+    op.source("us-east-1").failAll(new SyncError("SourceUnavailable", "down"));
+    await op.advance(2 * INTERVAL);
+    expect(op.status("tree")).toEqual(before);
+    await op.advance(2 * INTERVAL);
+    expect(op.ready("tree")).toBe("False Stale");
+    expect(op.status("tree").counts).toMatchObject({ found: 3 });
+  });
+});
