@@ -205,7 +205,7 @@ describe("requests", () => {
     await first(all);
     const next = nextTick("store", INTERVAL, all.clock.now());
     await all.clock.advance(next - all.clock.now() - 1_000);
-    all.poller.request(["a"], { fresh: false });
+    all.poller.request(["a"], { fresh: true });
     await all.clock.advance(1_200);
     expect(all.asked().slice(1)).toEqual([["a"], ["b"]]);
     await all.poller.stop();
@@ -291,7 +291,7 @@ describe("belief that a secret is gone", () => {
     expect(believed(all) ?? false).toBe(false);
     mend(all);
     await all.clock.advance(30_000);
-    all.poller.request(["a"], { fresh: false });
+    all.poller.request(["a"], { fresh: true });
     await all.clock.advance(100);
     expect(all.poller.fact("a")?.fact.state).toBe("Gone");
     expect(believed(all)).toBe(false);
@@ -451,5 +451,34 @@ describe("stop", () => {
     const { probes } = all.source.calls;
     await all.clock.advance(10 * INTERVAL);
     expect([all.source.calls.probes, all.clock.pending]).toEqual([probes, 0]);
+  });
+});
+
+describe("requests that a poll has answered meanwhile", () => {
+  it("cost no second poll", async () => {
+    const all = setup();
+    all.source.put("a", "1");
+    const poll = all.source.poll.bind(all.source);
+    all.source.poll = (demand, signal) => {
+      all.source.poll = poll;
+      all.poller.request(["a", "b"], { fresh: false });
+      return poll(demand, signal);
+    };
+    await first(all);
+    await all.clock.advance(1_000);
+    expect(all.asked()).toEqual([["a"], ["b"]]);
+    all.poller.request(["a"], { fresh: true });
+    await all.clock.advance(1_000);
+    expect(all.asked()).toEqual([["a"], ["b"], ["a"]]);
+  });
+
+  it("and failures of a store that nobody uses any more start nothing", async () => {
+    const all = setup();
+    await first(all);
+    await all.poller.stop();
+    all.poller.noteFailure(unavailable());
+    await all.clock.advance(4 * INTERVAL);
+    expect(all.states).toEqual([]);
+    expect(all.clock.pending).toBe(0);
   });
 });

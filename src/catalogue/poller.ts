@@ -1,6 +1,7 @@
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { PollMethod, PollResult, SecretSource, SourceFact } from "../ports/index.ts";
 import type { Clock } from "../time/clock.ts";
+import { sameFact } from "./same-fact.ts";
 import { nextTick } from "./schedule.ts";
 
 /** What the objects of one store identity want now: path or subtree prefix to the interval that its owner asks for. */
@@ -69,7 +70,7 @@ export class StorePoller {
   readonly #subtreeFailures = new Map<string, SyncError>();
   readonly #unlisted = new Map<string, Set<string>>();
   readonly #requested = new Map<string, boolean>();
-  readonly #requestedSubtrees = new Set<string>();
+  readonly #requestedSubtrees = new Map<string, boolean>();
   readonly #abort = new AbortController();
   #state: StoreState = { state: "Unpolled" };
   #method: PollMethod | undefined;
@@ -142,13 +143,14 @@ export class StorePoller {
   /** Polls single paths or subtrees soon; requests that come close together share one poll. */
   request(paths: readonly string[], options: { fresh: boolean; subtrees?: readonly string[] }): void {
     for (const path of paths) this.#requested.set(path, options.fresh || this.#requested.get(path) === true);
-    for (const prefix of options.subtrees ?? []) this.#requestedSubtrees.add(prefix);
+    for (const prefix of options.subtrees ?? [])
+      this.#requestedSubtrees.set(prefix, options.fresh || this.#requestedSubtrees.get(prefix) === true);
     this.#soon();
   }
 
   /** A read of a value failed for a reason that concerns the whole store: the outage begins here, not at the next poll. */
   noteFailure(error: SyncError): void {
-    if (isStoreWide(error)) this.#failed(error);
+    if (isStoreWide(error) && !this.#abort.signal.aborted) this.#failed(error);
   }
 
   async stop(): Promise<void> {
@@ -192,22 +194,18 @@ export class StorePoller {
   async #run(): Promise<void> {
     const failing = this.#state.state === "Failing";
     if (failing) {
-      try {
-        await this.#options.source.probe(this.#abort.signal);
-      } catch (error) {
-        this.#failed(toSyncError(error, "probe"));
-        return;
-      }
+      if (!(await this.#probe())) return;
       this.#fullWanted = this.#fullWanted === "fresh" ? "fresh" : "poll";
     }
     const demand = this.#options.demand();
     const full = this.#fullWanted !== "none";
     const fresh = this.#fullWanted === "fresh" || (!full && [...this.#requested.values()].some(Boolean));
     const paths = full ? this.#due(demand, failing || fresh) : [...this.#requested.keys()];
-    const subtrees = full ? [...demand.subtrees.keys()] : [...this.#requestedSubtrees];
+    const subtrees = full ? [...demand.subtrees.keys()] : [...this.#requestedSubtrees.keys()];
     this.#fullWanted = "none";
     this.#requested.clear();
     this.#requestedSubtrees.clear();
+    if (!full && paths.length === 0 && subtrees.length === 0) return;
     const startedMs = this.#options.clock.now();
     try {
       const known = this.#options.known();
@@ -225,6 +223,16 @@ export class StorePoller {
     }
   }
 
+  async #probe(): Promise<boolean> {
+    try {
+      await this.#options.source.probe(this.#abort.signal);
+      return true;
+    } catch (error) {
+      if (!this.#abort.signal.aborted) this.#failed(toSyncError(error, "probe"));
+      return false;
+    }
+  }
+
   /** Paths that would be older than their own interval allows if they waited for the tick after this one. */
   #due(demand: Demand, all: boolean): string[] {
     const now = this.#options.clock.now();
@@ -238,6 +246,7 @@ export class StorePoller {
 
   #take(result: PollResult, demand: Demand, full: boolean): string[] {
     const now = this.#options.clock.now();
+    this.#answered(result);
     const changed: string[] = [];
     for (const [path, fact] of result.facts) {
       if (!sameFact(this.#facts.get(path)?.fact, fact) || this.#failures.has(path)) changed.push(path);
@@ -269,6 +278,14 @@ export class StorePoller {
     }
     this.#recovered(now);
     return changed;
+  }
+
+  /** What was asked for while the poll was under way is in its answer; only who wants it from the store itself goes on. */
+  #answered({ facts, failures, subtrees }: PollResult): void {
+    for (const [path, fresh] of this.#requested)
+      if (!fresh && (facts.has(path) || failures.has(path))) this.#requested.delete(path);
+    for (const [prefix, fresh] of this.#requestedSubtrees)
+      if (!fresh && subtrees.has(prefix)) this.#requestedSubtrees.delete(prefix);
   }
 
   #noteUnlisted(prefix: string, paths: readonly string[]): void {
@@ -361,13 +378,4 @@ export class StorePoller {
 export function isStoreWide(error: SyncError): boolean {
   if (error.reason === "SourceUnavailable") return error.code === undefined;
   return ["SourceSealed", "LoginFailed", "RateLimited"].includes(error.reason);
-}
-
-function sameFact(a: SourceFact | undefined, b: SourceFact): boolean {
-  if (a === undefined || a.state !== b.state) return false;
-  if (a.state === "Gone" || b.state === "Gone")
-    return a.state === b.state && "how" in a && "how" in b && a.how === b.how;
-  if (a.stages.size !== b.stages.size) return false;
-  for (const [stage, version] of a.stages) if (b.stages.get(stage) !== version) return false;
-  return (a.tags ?? []).join("\n") === (b.tags ?? []).join("\n");
 }
