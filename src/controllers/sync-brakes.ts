@@ -1,7 +1,7 @@
 import { type BrakeKey, brakeKindOf } from "../decide/index.ts";
 import type { Action, Brakes, SourceState } from "../decide/types.ts";
 import type { KubeObject } from "../runtime/index.ts";
-import type { EvaluatedTarget } from "./evaluate.ts";
+import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 import type { Subject } from "./subject.ts";
 import { viewSync } from "./views.ts";
 import type { World } from "./world.ts";
@@ -59,6 +59,24 @@ export function takeBrake(
   else if (world.brakes.take(key, kind, item, totalOf(world, subject), nowMs) === "Held")
     return kind === "deletion" ? "DeletionBraked" : "ManyChanges";
   return undefined;
+}
+
+/**
+ * What one look at a subtree would delete or change goes under the brake together, before the first of it is carried out:
+ * otherwise the first ones would be through before the brake knew how many follow.
+ */
+export function holdTogether(world: World, subject: Subject, results: readonly PairResult[]): void {
+  const key = brakeKeyOf(subject);
+  for (const kind of ["deletion", "change"] as const) {
+    const items = results
+      .filter(({ context, plan }) => !context.approved && plan.actions.some((one) => brakeKindOf(one) === kind))
+      .map(({ context }) => brakeItemOf(subject, context.path));
+    const [first] = items;
+    if (first === undefined || items.length < 2) continue;
+    for (const item of items) world.brakes.hold(key, kind, item);
+    if (world.brakes.check(key, kind, first, totalOf(world, subject), world.clock.now()) === "Open")
+      for (const item of items) world.brakes.settle(key, item);
+  }
 }
 
 /** How many secrets of this namespace are read from this store; a subtree counts as many as it has. */

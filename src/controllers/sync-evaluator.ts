@@ -10,7 +10,7 @@ import { membersOf } from "./members.ts";
 import { PlanMemo } from "./plan-memo.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
-import { brakeItemOf, brakeKeyOf, brakesFor } from "./sync-brakes.ts";
+import { brakeItemOf, brakeKeyOf, brakesFor, holdTogether } from "./sync-brakes.ts";
 import { SyncExecutor } from "./sync-executor.ts";
 import type { Lane, World } from "./world.ts";
 
@@ -208,6 +208,7 @@ export class SyncEvaluator {
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
     const items = results.map(({ context }) => brakeItemOf(subject, context.path));
     this.#world.brakes.retain(subject.key, new Set(items));
+    if (!this.#world.dryRun) holdTogether(this.#world, subject, results);
     try {
       for (const result of results) {
         if (!this.#world.dryRun)
