@@ -126,6 +126,11 @@ export class Observations<Ref> {
     else this.#take(key, observation, this.#clock.now());
   }
 
+  /** What was seen last, however long ago; nothing is asked. */
+  last(ref: Ref): TargetObservation | undefined {
+    return this.#known.get(this.#target.key(ref))?.observation;
+  }
+
   /** From the first to the last of the answers in a row that said "absent"; undefined when the last one did not. */
   absentForMs(ref: Ref): number | undefined {
     const key = this.#target.key(ref);

@@ -100,7 +100,7 @@ export function createCaches(log: Logger, cluster: string): Caches {
 }
 
 /** One field of the mark on a Secret as it is written there, proven or not. */
-export function markFieldOf(secret: PartialObjectMetadata, field: "owner" | "source"): string | undefined {
+export function markFieldOf(secret: PartialObjectMetadata, field: "owner" | "source" | "version"): string | undefined {
   const text = secret.metadata.annotations?.[secretMetadata.markAnnotation];
   const line = text?.split("\n").find((one) => one.startsWith(`${field}: `));
   return line?.slice(`${field}: `.length);

@@ -1,8 +1,9 @@
 import type { Demand } from "../catalogue/index.ts";
+import { sourcePathOf } from "../decide/index.ts";
 import { SyncError } from "../errors/index.ts";
-import { indexes } from "./caches.ts";
-import { lingeringOf } from "./members.ts";
-import { resolveSubject, type Subject } from "./subject.ts";
+import { indexes, markFieldOf } from "./caches.ts";
+import { lingeringOf, membersOf } from "./members.ts";
+import { pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
 /** SecretSyncs of the given backends that may be looked at: allowed, not suspended, not being deleted. */
@@ -36,12 +37,32 @@ export function demandOf(world: World, backends: ReadonlySet<string>, only?: Rea
   return { paths, subtrees };
 }
 
-/** Versions that were copied last, by path, as the objects' status says. */
+/** Versions that were copied last, by path: as the objects' status says, and the marks on copies, as far as they were seen. */
 export function knownVersions(world: World, backends: ReadonlySet<string>): ReadonlyMap<string, string> {
   const known = new Map<string, string>();
   for (const subject of activeSubjects(world, backends)) {
+    if (subject.location?.kind === "subtree") {
+      for (const [path, version] of markedVersions(world, subject)) known.set(path, version);
+      continue;
+    }
     const copied = subject.sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
-    if (subject.location?.kind === "path" && copied !== undefined) known.set(subject.location.path, copied);
+    if (subject.location !== undefined && copied !== undefined) known.set(subject.location.path, copied);
   }
   return known;
+}
+
+/** Status of a subtree names no versions; the marks on its copies do. */
+function* markedVersions(world: World, subject: Subject): Iterable<readonly [string, string]> {
+  for (const secret of world.caches.managed.byIndex(indexes.owner, subject.key)) {
+    const [source, version] = [markFieldOf(secret, "source"), markFieldOf(secret, "version")];
+    const path = source === undefined ? undefined : sourcePathOf(source);
+    if (path === undefined || version === undefined || sourceIDFor(world, subject, path) !== source) continue;
+    yield [path, version];
+  }
+  for (const { ref, scaivaultPath } of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
+    const mark =
+      scaivaultPath === undefined ? undefined : world.scaivault?.observations.last({ path: scaivaultPath })?.mark;
+    if (mark?.state !== "Valid" || mark.mark.source !== sourceIDFor(world, subject, ref.path)) continue;
+    yield [ref.path, mark.mark.version];
+  }
 }

@@ -420,4 +420,22 @@ describe("a subtree", () => {
     expect(op.ready("tree")).toBe("False Stale");
     expect(op.status("tree").counts).toMatchObject({ found: 3 });
   });
+
+  it.each([
+    ["Secrets", { kubernetesSecret: { nameTemplate: "tree-{path}" } }, () => op.secrets.copies.get("team/tree-s1")],
+    ["ScaiVault", { scaivault: { path: "env/**" } }, () => op.scaivault.copies.get("env/s1")],
+  ])("holds a secret that goes back in version (%s)", async (_, targets, copy) => {
+    await running();
+    const source = op.source("us-east-1");
+    for (let n = 0; n < 3; n += 1) source.put(`tree/s${n}`, `value ${n}`);
+    const old = source.put("tree/s1", "second");
+    source.put("tree/s1", "third");
+    op.sync("tree", { source: { backendRef: { name: "aws" }, subtree: "tree/**" }, targets });
+    await op.advance(INTERVAL);
+    expect(op.ready("tree")).toBe("True InSync");
+    source.moveTo("tree/s1", old);
+    await op.advance(2 * INTERVAL);
+    expect(JSON.stringify([...(copy()?.keys ?? [])])).toContain("third");
+    expect(op.status("tree").conditions?.some(({ reason }) => reason === "VersionWentBack")).toBe(true);
+  });
 });
