@@ -101,7 +101,11 @@ export function compose(options: ComposeOptions): Operator {
     instance: instanceName(options.environment),
   });
   const seal = createMarkSeal(ring);
+  // Clients and targets outlive a term; what they may write is up to the one that runs.
+  let mayWrite = (): void => undefined;
+  const guard = (): void => mayWrite();
   const secrets = createKubernetesSecretTarget({
+    guard,
     client,
     store: caches.managed,
     seal,
@@ -109,7 +113,15 @@ export function compose(options: ComposeOptions): Operator {
     userAgent: product,
     cluster: config.cluster.name,
   });
-  const scaivault = scaivaultSide(config, { network, clock, metrics, log, seal, limits: options.scaivaultLimits });
+  const scaivault = scaivaultSide(config, {
+    network,
+    clock,
+    metrics,
+    log,
+    seal,
+    guard,
+    limits: options.scaivaultLimits,
+  });
   const rights = createRights(config);
   const resolver = new BackendResolver({
     credentials: createCredentialReader(client, caches.credentials),
@@ -150,8 +162,10 @@ export function compose(options: ComposeOptions): Operator {
     reflectors,
     scaivault,
     namespace: config.kubernetes.kubeconfig === undefined ? undefined : cluster.namespace,
-    term: ({ assertHeld }) =>
-      new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) }),
+    term: ({ assertHeld }) => {
+      mayWrite = assertHeld;
+      return new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) });
+    },
     planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
     async close() {
       await reflectors.stop();
@@ -239,12 +253,13 @@ function scaivaultSide(
     metrics: Metrics;
     log: Logger;
     seal: ReturnType<typeof createMarkSeal>;
+    guard: () => void;
     limits: ComposeOptions["scaivaultLimits"];
   },
 ): ScaiVaultSide | undefined {
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
-  const { network, clock, metrics, log, seal, limits } = parts;
+  const { network, clock, metrics, log, seal, guard, limits } = parts;
   const { url, path: basePath } = place(network, scaivault.url);
   const http = network.open({ url });
   const client = new ScaiVaultClient({
@@ -253,6 +268,7 @@ function scaivaultSide(
     clock: systemClock,
     userAgent: product,
     cluster: config.cluster.name,
+    guard,
     budget: new RateBudget({ clock, ...(limits === undefined ? {} : { limits }) }),
     tokens: tokensOf(scaivault.auth, { network, http, basePath }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),

@@ -2,6 +2,7 @@ import { fingerprint, policyField } from "../decide/index.ts";
 import type { Action, TargetKind, TargetOutcome } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
+import { NotLeaderError } from "../runtime/index.ts";
 import type { TargetObservation, WriteResult } from "../ports/index.ts";
 import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 
@@ -50,6 +51,8 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
       done.push(action);
       outcomes.set(action.target, settled(action, target));
     } catch (error) {
+      // The lease went while the write waited for its turn: it was not sent.
+      if (error instanceof NotLeaderError) throw error;
       const failed = toSyncError(error, `${action.kind} ${action.ref}`);
       errors.push(failed);
       if (failed.reason === "RateLimited" && action.kind === "Create") {

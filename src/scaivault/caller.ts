@@ -25,6 +25,8 @@ export interface ScaiVaultOptions {
   readonly tenant?: string;
   /** Deadline of one exchange, in milliseconds. Default 15,000. */
   readonly timeoutMs?: number;
+  /** Asked right before anything is sent that changes something, after all waiting; throws when that may not be any more. */
+  readonly guard?: () => void;
   /** Told of every finished call. */
   readonly onCall?: (call: CallReport) => void;
 }
@@ -117,6 +119,7 @@ export class Caller {
     };
     const report = { category: call.category, paths: call.paths ?? 1 };
     const once = (): Promise<HttpResponse> => this.#exchange(request, call.action, report, context.signal);
+    if (!call.safe) this.#options.guard?.();
     try {
       return await once();
     } catch (error) {

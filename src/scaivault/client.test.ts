@@ -357,3 +357,31 @@ describe("tokens", () => {
     expect((await failure(denied.whoami(context))).reason).toBe("ScaiVaultDenied");
   });
 });
+
+test("a write that waited is not sent when it may not be any more; reads go on", async () => {
+  let held = true;
+  const client = new ScaiVaultClient({
+    http,
+    tokens: {
+      // The lease is lost while the token is fetched.
+      token: async () => {
+        held = false;
+        return SecretValue.fromText("any");
+      },
+      renew: async () => undefined,
+    },
+    clock: systemClock,
+    userAgent: "scaivault-operator/test",
+    cluster: "eu-1",
+    budget: new RateBudget({ clock: systemClock }),
+    guard: () => {
+      if (!held) throw new Error("not the leader");
+    },
+  });
+  const body = { data: SecretValue.fromText("{}"), secretType: "json", metadata: noMetadata };
+  await expect(client.put("guarded/a", body, context)).rejects.toThrow("not the leader");
+  await expect(client.delete("guarded/a", context)).rejects.toThrow("not the leader");
+  await expect(client.patchMetadata("guarded/a", { metadata: noMetadata }, context)).rejects.toThrow("not the leader");
+  await client.get("guarded/a", context).catch(() => undefined);
+  expect(server.admin.requests().map(({ method }) => method)).toEqual(["GET"]);
+});

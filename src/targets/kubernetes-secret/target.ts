@@ -29,6 +29,8 @@ export interface KubernetesSecretTargetOptions {
   /** Product and cluster for the User-Agent of writes, such as `scaivault-operator/0.1.0`; default: the transport's. */
   readonly userAgent?: string;
   readonly cluster: string;
+  /** Asked right before each request is sent; throws when nothing may be written any more. */
+  readonly guard?: () => void;
 }
 
 /**

@@ -31,6 +31,7 @@ interface WriterParts {
   readonly clock: Clock;
   readonly userAgent?: string;
   readonly cluster: string;
+  readonly guard?: () => void;
 }
 
 /** What is being done, to which Secret, for how long. */
@@ -156,11 +157,12 @@ export class SecretWriter {
 
   /** What every call carries. */
   call(ref: KubernetesSecretRef, signal: AbortSignal): CallOptions & { readonly fieldManager: string } {
-    const { userAgent, cluster } = this.#parts;
+    const { userAgent, cluster, guard } = this.#parts;
     const whom = ref.object === undefined ? cluster : `${cluster}; ${ref.object}`;
     return {
       signal,
       fieldManager: MANAGER,
+      ...(guard === undefined ? {} : { guard }),
       ...(userAgent === undefined ? {} : { userAgent: `${userAgent} (${whom.replace(/[^\w./:; -]/g, "_")})` }),
     };
   }
