@@ -6,7 +6,7 @@ import {
   type SecretSyncStatus,
   type TargetStatus,
 } from "../api/index.ts";
-import { type SyncStatusInput, syncStatus } from "../decide/index.ts";
+import { sameStatus, type SyncStatusInput, syncStatus } from "../decide/index.ts";
 import { reasons, type Reason } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { ownResources } from "./caches.ts";
@@ -22,7 +22,7 @@ interface WithStatus<S> extends KubeObject {
  */
 export class StatusWriter {
   readonly #world: World;
-  readonly #written = new Map<string, { uid: string; status: unknown }>();
+  readonly #written = new Map<string, { uid: string; resourceVersion: string; status: unknown }>();
 
   constructor(world: World) {
     this.#world = world;
@@ -30,8 +30,13 @@ export class StatusWriter {
 
   /** The status that stands: our last write where the object is the same, else what the cache has. */
   current<S>(kind: string, object: KubeObject): S | undefined {
-    const known = this.#written.get(`${kind} ${keyOf(object)}`);
-    if (known !== undefined && known.uid === object.metadata.uid) return known.status as S;
+    const key = `${kind} ${keyOf(object)}`;
+    const known = this.#written.get(key);
+    const { uid, resourceVersion } = object.metadata;
+    if (known !== undefined && known.uid === uid && isOlder(resourceVersion, known.resourceVersion))
+      return known.status as S;
+    // The watch has brought our write, and whatever others made of it since.
+    this.#written.delete(key);
     return (object as WithStatus<S>).status;
   }
 
@@ -43,8 +48,8 @@ export class StatusWriter {
   async sync(object: KubeObject, input: Omit<SyncStatusInput, "previous" | "generation" | "nowMs">): Promise<void> {
     const previous = this.current<SecretSyncStatus>("SecretSync", object);
     const generation = object.metadata.generation ?? 0;
-    const next = syncStatus({ ...input, previous, generation, nowMs: this.#world.clock.now() });
-    if (next !== previous) await this.#write("SecretSync", object, previous, next);
+    const next = bounded(syncStatus({ ...input, previous, generation, nowMs: this.#world.clock.now() }));
+    if (!sameStatus(next, previous)) await this.#write("SecretSync", object, previous, next);
   }
 
   /** Writes a backend's status when it differs. */
@@ -67,13 +72,14 @@ export class StatusWriter {
     world.assertHeld();
     const resource = kind === "SecretSync" ? ownResources.syncs : ownResources.backends;
     const { name, namespace = "", uid = "" } = object.metadata;
-    const body = { apiVersion: API_VERSION, kind, metadata: { name, namespace, uid }, status: bounded(next) };
-    await world.client.applyStatus(resource, body, {
+    const body = { apiVersion: API_VERSION, kind, metadata: { name, namespace, uid }, status: next };
+    const { metadata } = await world.client.applyStatus(resource, body, {
       fieldManager: fieldManagers.status,
       force: true,
       guard: () => world.assertHeld(),
     });
-    this.#written.set(`${kind} ${namespace}/${name}`, { uid, status: next });
+    const { resourceVersion = "" } = metadata;
+    this.#written.set(`${kind} ${namespace}/${name}`, { uid, resourceVersion, status: next });
     this.#tell(kind, object, previous?.conditions, next.conditions);
   }
 
@@ -107,9 +113,14 @@ function keyOf(object: KubeObject): string {
   return `${object.metadata.namespace ?? ""}/${object.metadata.name}`;
 }
 
+/** Resource versions grow as whole numbers wherever this runs; what cannot be compared counts as caught up. */
+function isOlder(seen: string | undefined, written: string): boolean {
+  return Number(seen) < Number(written);
+}
+
 /** Bounds of the schema: beyond them the API server would refuse the whole status. */
-function bounded(status: SecretSyncStatus | FederationBackendStatus): SecretSyncStatus | FederationBackendStatus {
-  if (!("targets" in status) || status.targets === undefined) return status;
+function bounded(status: SecretSyncStatus): SecretSyncStatus {
+  if (status.targets === undefined) return status;
   const cut = (text: string, max: number) => (text.length <= max ? text : `${text.slice(0, max - 1)}…`);
   const targets = status.targets.map((target): TargetStatus => ({
     ...target,

@@ -339,6 +339,12 @@ export class MemoryOperator {
     if (object !== undefined) this.#upsert(this.caches.syncs, object, { annotations });
   }
 
+  /** Somebody else writes the status. */
+  editStatus(name: string, status: unknown): void {
+    const object = this.caches.syncs.get(`team/${name}`);
+    if (object !== undefined) this.#upsert(this.caches.syncs, { ...object, status } as KubeObject, {});
+  }
+
   status(name: string): SeenStatus {
     return (this.caches.syncs.get(`team/${name}`) as { status?: SeenStatus } | undefined)?.status ?? {};
   }
@@ -410,7 +416,7 @@ export class MemoryOperator {
         this.statusWrites.push(`${resource.plural} ${keyOf(body.metadata)}`);
         if (object !== undefined)
           this.#upsert(store, { ...object, status: structuredClone(body.status) } as KubeObject, {});
-        return Promise.resolve(object);
+        return Promise.resolve({ metadata: { ...store.get(keyOf(body.metadata))?.metadata } });
       },
       findMetadata: (resource: { plural: string }) =>
         Promise.resolve(resource.plural === "namespaces" ? { metadata: { name: "team" } } : undefined),

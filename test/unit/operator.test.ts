@@ -439,3 +439,15 @@ describe("a subtree", () => {
     expect(op.status("tree").conditions?.some(({ reason }) => reason === "VersionWentBack")).toBe(true);
   });
 });
+
+it("puts a status right that others wrote, within an interval", async () => {
+  await running();
+  op.source("us-east-1").put("prod/a", "one");
+  op.both("a");
+  await op.advance(INTERVAL);
+  const right = op.status("a");
+  const lie = right.conditions?.map((one) => ({ ...one, message: "all is well, believe me" }));
+  op.editStatus("a", { ...right, conditions: lie });
+  await op.advance(INTERVAL);
+  expect(op.status("a")).toEqual(right);
+});
