@@ -223,14 +223,14 @@ describe("Reflector", () => {
     await until("the reset", () => problems.length === 1);
     for (let i = 0; i < 12; i++) {
       const before = problems.length;
-      await clock.advance(30_000);
+      await clock.advance(10_000);
       await until("another try", () => problems.length > before);
     }
-    expect(problems.at(-1)).toMatchObject({ code: String(status), retryInMs: 30_000 });
+    expect(problems.at(-1)).toMatchObject({ code: String(status), retryInMs: 10_000 });
     expect(refused).toBeLessThan(25);
     api.fault = undefined;
     api.put("a", "red");
-    await clock.advance(30_000);
+    await clock.advance(10_000);
     await until("recovery", () => log.length === 1);
     expect(api.lists).toHaveLength(1);
   });

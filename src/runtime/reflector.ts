@@ -43,7 +43,7 @@ export interface ReflectorOptions<T extends KubeObject> {
 }
 
 const firstBackoffMs = 500;
-const lastBackoffMs = 30_000;
+const lastBackoffMs = 10_000;
 /** A watch that lived this long counts as healthy, even when it brought nothing. */
 const healthyMs = 5000;
 

@@ -107,7 +107,7 @@ describe("kube-apiserver", () => {
     await op.eventually(
       "drift repaired",
       async () => (await op.cluster.secretData(ns, "cut"))?.["password"] !== "drift",
-      seconds(30),
+      seconds(60),
     );
     const seen = await op.seen();
     const lists = seen.kube.filter(({ verb }) => verb === "list");
