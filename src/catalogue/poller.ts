@@ -1,3 +1,4 @@
+import { type Belief, believe } from "../decide/index.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { PollMethod, PollResult, SecretSource, SourceFact } from "../ports/index.ts";
 import type { Clock } from "../time/clock.ts";
@@ -64,7 +65,7 @@ const MAX_PAUSE_MS = 900_000;
 export class StorePoller {
   readonly #options: StorePollerOptions;
   readonly #facts = new Map<string, KnownFact>();
-  readonly #firstGone = new Map<string, number>();
+  readonly #beliefs = new Map<string, Belief>();
   readonly #failures = new Map<string, { error: SyncError; asOfMs: number }>();
   readonly #subtrees = new Map<string, { paths: readonly string[]; asOfMs: number }>();
   readonly #subtreeFailures = new Map<string, SyncError>();
@@ -258,7 +259,7 @@ export class StorePoller {
     for (const [path, error] of result.failures) {
       if (this.#failures.get(path)?.error.reason !== error.reason) changed.push(path);
       this.#failures.set(path, { error, asOfMs: now });
-      this.#firstGone.delete(path);
+      this.#beliefs.delete(path);
     }
     for (const [prefix, paths] of result.subtrees) {
       if (paths instanceof SyncError) {
@@ -296,20 +297,17 @@ export class StorePoller {
     this.#unlisted.set(prefix, gone);
   }
 
-  /** Belief in "gone": positive not-found twice, at least one interval apart; anything else starts anew. */
+  /** Belief in "gone" is decided elsewhere; here it is only kept from one look to the next. */
   #believe(path: string, fact: SourceFact, now: number, demand: Demand): boolean {
     if (fact.state !== "Gone") {
-      this.#firstGone.delete(path);
+      this.#beliefs.delete(path);
       return false;
     }
     if (this.#options.believeAtOnce === true) return true;
-    const first = this.#firstGone.get(path);
-    if (first === undefined) {
-      this.#firstGone.set(path, now);
-      return false;
-    }
     const intervalMs = demand.paths.get(path) ?? this.#intervalMs(demand) ?? 0;
-    return now - first >= intervalMs;
+    const belief = believe(this.#beliefs.get(path), "Gone", now, intervalMs);
+    this.#beliefs.set(path, belief);
+    return belief.believed;
   }
 
   /** What nobody wants any more is forgotten, so that memory follows the objects. */
@@ -318,7 +316,7 @@ export class StorePoller {
       demand.paths.has(path) || [...demand.subtrees.keys()].some((prefix) => path.startsWith(`${prefix}/`));
     for (const path of this.#facts.keys()) if (!wanted(path)) this.#facts.delete(path);
     for (const path of this.#failures.keys()) if (!wanted(path)) this.#failures.delete(path);
-    for (const path of this.#firstGone.keys()) if (!wanted(path)) this.#firstGone.delete(path);
+    for (const path of this.#beliefs.keys()) if (!wanted(path)) this.#beliefs.delete(path);
     for (const prefix of this.#subtrees.keys()) if (!demand.subtrees.has(prefix)) this.#subtrees.delete(prefix);
     for (const prefix of this.#unlisted.keys()) if (!demand.subtrees.has(prefix)) this.#unlisted.delete(prefix);
     for (const prefix of this.#subtreeFailures.keys())
@@ -352,7 +350,7 @@ export class StorePoller {
     const wait = Math.max(this.#options.probeEveryMs ?? 10_000, Math.min(error.retryAfterMs ?? 0, MAX_PAUSE_MS));
     this.#pausedUntilMs = now + wait;
     // Belief needs an unbroken row of positive answers.
-    this.#firstGone.clear();
+    this.#beliefs.clear();
     this.#soon();
     if (was === "Failing") return;
     this.#options.onState("failing");

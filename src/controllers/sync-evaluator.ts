@@ -20,8 +20,6 @@ export interface SyncOutcome {
   readonly pairs: readonly { readonly result: PairResult; readonly executed: ExecutedPair | undefined }[];
   /** Paths that could not become a pair. */
   readonly problems: readonly { readonly path: string; readonly error: SyncError }[];
-  /** The store was not polled for this object yet. */
-  readonly waiting: boolean;
   readonly planHash: string;
   readonly wrote: boolean;
 }
@@ -224,11 +222,11 @@ export class SyncEvaluator {
       for (const result of results) releaseValues(result);
     }
     const wrote = pairs.some(({ executed }) => (executed?.done.length ?? 0) > 0);
-    return { subject, pairs, problems, waiting: false, planHash, wrote };
+    return { subject, pairs, problems, planHash, wrote };
   }
 
   #outcome(subject: Subject, pairs: SyncOutcome["pairs"], problems: SyncOutcome["problems"]): SyncOutcome {
-    return { subject, pairs, problems, waiting: false, planHash: "", wrote: false };
+    return { subject, pairs, problems, planHash: "", wrote: false };
   }
 }
 
