@@ -1,9 +1,14 @@
 import { defineConfig } from "vitest/config";
+import { LongestFirst } from "./test/support/longest-first.ts";
 
 // Two projects: `unit` needs nothing but Node; `integration` starts the local environment (real control plane, Vault,
-// ASM emulator, ScaiVault reference server) once and shares it.
+// ASM emulator, ScaiVault reference server) once for each worker. A worker runs one file at a time, so that no two files
+// ever share an environment; `npm test` takes two workers.
+const workers = Number(process.env["SCAIVAULT_TEST_WORKERS"] ?? 1);
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
@@ -21,7 +26,7 @@ export default defineConfig({
           globalSetup: ["test/support/global-setup.ts"],
           testTimeout: 120_000,
           hookTimeout: 300_000,
-          fileParallelism: false,
+          maxWorkers: workers,
           pool: "forks",
         },
       },

@@ -51,11 +51,14 @@ function wantedGo(recipe: Recipe): string {
   );
 }
 
+/** `go build -v` names each package that it has compiled on a line of its own. */
+const packageLine = /^[\w.~/-]{1,200}$/;
+
 /** The last lines of a program's error output that say something. */
 function lastLines(text: string, count: number): string {
   return text
     .split("\n")
-    .filter((line) => line.trim() !== "" && !line.startsWith("go: downloading"))
+    .filter((line) => line.trim() !== "" && !line.startsWith("go: downloading") && !packageLine.test(line))
     .slice(-count)
     .join("\n");
 }
@@ -77,11 +80,12 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
   const env: NodeJS.ProcessEnv = { ...process.env, CGO_ENABLED: "0", GOFLAGS: "-buildvcs=false", GOWORK: "off" };
   // Distributions switch the toolchain download off; without it an older Go cannot build these sources.
   if (compareVersions(go, wantedGo(recipe)) < 0) env["GOTOOLCHAIN"] = "auto";
+  let compiled = 0;
   const flags = ["-s", "-w", ...recipe.linkerFlags].join(" ");
   try {
     const built = await run(
       "go",
-      ["build", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", temporary, recipe.goPackage],
+      ["build", "-v", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", temporary, recipe.goPackage],
       {
         cwd: recipe.module,
         env,
@@ -89,6 +93,7 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
         onLine: (line) => {
           const fetched = /^go: downloading (\S{1,80})/.exec(line)?.[1];
           if (fetched !== undefined) step.update(`fetching sources, ${fetched}`);
+          else if (packageLine.test(line)) step.update(`compiling, ${(compiled += 1)} packages so far`);
         },
       },
     );

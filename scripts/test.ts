@@ -6,6 +6,8 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
+// Tests on real parts mostly wait: two workers, each with an environment of its own, share the machine well.
+const workers = process.env["SCAIVAULT_ENVIRONMENT"] ? "1" : "2";
 const root = join(import.meta.dirname, "..");
 const reports = join(root, ".local", "test-reports");
 const tool = (name: string, ...args: string[]) => ["scripts/with-node.mjs", "--bin", name, ...args];
@@ -42,7 +44,7 @@ function run(args: readonly string[]): Promise<number> {
     const child = spawn(process.execPath, args, {
       cwd: root,
       stdio: "inherit",
-      env: { ...process.env, FORCE_COLOR: "0" },
+      env: { SCAIVAULT_TEST_WORKERS: workers, ...process.env, FORCE_COLOR: "0" },
     });
     const forward = (signal: NodeJS.Signals) => child.kill(signal);
     process.once("SIGTERM", forward);

@@ -50,9 +50,15 @@ function present<T>(part: T | undefined, name: string): T {
   return part;
 }
 
+/** The environment of this worker. Several workers never use the same one at a time. */
+function ofThisWorker(): EnvironmentFacts {
+  const worker = Number(process.env["VITEST_POOL_ID"] ?? 1);
+  return present(inject("environments")[worker - 1], `a part for worker ${worker}`);
+}
+
 /** The shared environment, or one of a test's own. Only in the project `integration`. */
 export function testEnvironment(own?: EnvironmentFacts): TestEnvironment {
-  const facts = own ?? inject("environment");
+  const facts = own ?? ofThisWorker();
   const asm = present(facts.asm, "asm");
   const scaivault = present(facts.scaivault, "scaivault");
   const authority = loadAuthority({
