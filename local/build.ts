@@ -21,7 +21,10 @@ const oldestGo = "1.21.0";
 /** Digest over all that decides what a build gives, so that changed pins lead to a new build. */
 export function recipeDigest(recipe: Recipe): string {
   const hash = createHash("sha256");
-  for (const file of ["go.mod", "go.sum"]) hash.update(readFileSync(join(recipe.module, file))).update("\0");
+  // A module of ours has sources beside its pins.
+  const own = readdirSync(recipe.module).filter((name) => name.endsWith(".go"));
+  for (const file of ["go.mod", "go.sum", ...own.sort()])
+    hash.update(readFileSync(join(recipe.module, file))).update("\0");
   hash.update(JSON.stringify([recipe.goPackage, recipe.version, recipe.linkerFlags]));
   return hash.digest("hex");
 }

@@ -34,6 +34,19 @@ export interface ControlPlaneOptions {
   readonly authority: CertificateAuthority;
   /** Feature gates as `Name=true`, for tests. */
   readonly featureGates?: readonly string[];
+  /** Which API server and controller manager run; the newest that is tested is the default. */
+  readonly kubernetes?: KubernetesChoice;
+}
+
+/** The two ends of what is supported. */
+export const kubernetesChoices = ["newest", "oldest"] as const;
+/** One of {@link kubernetesChoices}. */
+export type KubernetesChoice = (typeof kubernetesChoices)[number];
+
+/** The binaries of a control plane, helm and kubectl of the newest for both. */
+export function controlPlaneBinaries(kubernetes: KubernetesChoice = "newest"): BinaryName[] {
+  const suffix = kubernetes === "oldest" ? "-oldest" : "";
+  return ["etcd", `kube-apiserver${suffix}`, `kube-controller-manager${suffix}`, "kubectl", "helm"];
 }
 
 const audience = "https://kubernetes.default.svc.cluster.local";
@@ -65,7 +78,12 @@ interface Layout {
   readonly logs: string;
 }
 
-function binary(options: ControlPlaneOptions, name: BinaryName): string {
+function binary(
+  options: ControlPlaneOptions,
+  program: "etcd" | "kubectl" | "kube-apiserver" | "kube-controller-manager",
+) {
+  const ofKubernetes = program === "kube-apiserver" || program === "kube-controller-manager";
+  const name: BinaryName = ofKubernetes && options.kubernetes === "oldest" ? `${program}-oldest` : program;
   const found = options.binaries.get(name);
   if (found === undefined) throw new Error(`The control plane needs ${name}.`);
   return found.path;

@@ -10,7 +10,7 @@ import { startAsmProxy, type AsmControl, type AsmProxy } from "./asm-proxy.ts";
 import { ensureBinaries, type Binary, type BinaryName } from "./binaries.ts";
 import { createAuthority, type CertificateAuthority } from "./certificates.ts";
 import type { ControlPlaneFacts } from "./control-plane-client.ts";
-import { startControlPlane, type ControlPlane } from "./control-plane.ts";
+import { controlPlaneBinaries, startControlPlane, type ControlPlane, type KubernetesChoice } from "./control-plane.ts";
 import { isAlive } from "./lock.ts";
 import { ensureMoto, startMoto, type Moto } from "./moto.ts";
 import { localFolder } from "./paths.ts";
@@ -38,6 +38,8 @@ export interface EnvironmentOptions {
   /** Settings of the reference server, e.g. `limits`. */
   readonly scaivault?: Omit<ServerOptions, "clock">;
   readonly featureGates?: readonly string[];
+  /** Which Kubernetes the control plane runs; default the newest that is tested. */
+  readonly kubernetes?: KubernetesChoice;
 }
 
 /** Where the AWS emulator is. Serialisable. */
@@ -186,11 +188,15 @@ async function startParts(
   };
   const work: Promise<void>[] = [];
   if (wanted("control-plane")) {
-    const gates = options.featureGates === undefined ? {} : { featureGates: options.featureGates };
+    const { featureGates, kubernetes } = options;
+    const more = {
+      ...(featureGates === undefined ? {} : { featureGates }),
+      ...(kubernetes === undefined ? {} : { kubernetes }),
+    };
     work.push(
       shown("Kubernetes control plane", async () => {
         const cluster = join(folder, "control-plane");
-        started.controlPlane = await startControlPlane({ folder: cluster, binaries, authority, ...gates });
+        started.controlPlane = await startControlPlane({ folder: cluster, binaries, authority, ...more });
       }),
     );
   }
@@ -245,10 +251,9 @@ function programsOf({ controlPlane, vault, moto }: Started): Map<ProgramName, Pr
 }
 
 /** The binaries that a choice of parts needs; helm comes with the control plane, for the chart. */
-function neededBinaries(without: readonly Part[]): BinaryName[] {
-  const cluster: BinaryName[] = ["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"];
+function neededBinaries(without: readonly Part[], kubernetes?: KubernetesChoice): BinaryName[] {
   return [
-    ...(without.includes("control-plane") ? [] : cluster),
+    ...(without.includes("control-plane") ? [] : controlPlaneBinaries(kubernetes)),
     ...(without.includes("vault") ? [] : (["vault"] as const)),
   ];
 }
@@ -261,7 +266,7 @@ export async function startEnvironment(options: EnvironmentOptions = {}): Promis
   const progress = options.progress ?? silentProgress;
   const without = options.without ?? [];
   const interpreter = without.includes("asm") ? undefined : await ensureMoto({ progress });
-  const binaries = await ensureBinaries(neededBinaries(without), { progress });
+  const binaries = await ensureBinaries(neededBinaries(without, options.kubernetes), { progress });
   const { folder, temporary } = runFolder(options.dataDir);
   const authority = createAuthority();
   const caFile = join(folder, "ca.crt");

@@ -1,11 +1,12 @@
 /**
- * `npm run local -- [--without PART]... [start | stop | status]`: the local environment by itself.
+ * `npm run local -- [--without PART]... [--kubernetes newest|oldest] [start | stop | status]`: the local environment by itself.
  *
  * `start` (the default) stays in the foreground until Ctrl-C.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";
+import { kubernetesChoices, type KubernetesChoice } from "./control-plane.ts";
 import { parts, startEnvironment, type EnvironmentFacts, type HarnessObjects, type Part } from "./environment.ts";
 import { isAlive } from "./lock.ts";
 import { factsFile } from "./paths.ts";
@@ -13,7 +14,7 @@ import { waitFor } from "./process.ts";
 import { streamProgress } from "./progress.ts";
 import { remoteObjects } from "./remote.ts";
 
-const usage = `usage: npm run local -- [--without ${parts.join("|")}]... [start|stop|status]`;
+const usage = `usage: npm run local -- [--without ${parts.join("|")}]... [--kubernetes ${kubernetesChoices.join("|")}] [start|stop|status]`;
 
 function readFacts(): EnvironmentFacts | undefined {
   try {
@@ -42,7 +43,7 @@ function signalled(): Promise<void> {
   });
 }
 
-async function start(without: readonly Part[]): Promise<number> {
+async function start(without: readonly Part[], kubernetes: KubernetesChoice): Promise<number> {
   const running = readFacts();
   if (running !== undefined) {
     console.error(`An environment runs already (process ${running.pid}):\n${describe(running)}`);
@@ -52,7 +53,7 @@ async function start(without: readonly Part[]): Promise<number> {
   let up = false;
   // During the start Ctrl-C ends this process; what it started ends with it.
   void interrupted.then(() => up || process.exit(130));
-  const environment = await startEnvironment({ without, progress: streamProgress() });
+  const environment = await startEnvironment({ without, kubernetes, progress: streamProgress() });
   up = true;
   mkdirSync(dirname(factsFile), { recursive: true });
   writeFileSync(factsFile, `${JSON.stringify(environment.facts, null, 2)}\n`, { mode: 0o600 });
@@ -87,12 +88,18 @@ function status(): number {
 async function main(): Promise<number> {
   let command: string;
   let without: string[];
+  let kubernetes: string;
   try {
     const parsed = parseArgs({
       allowPositionals: true,
-      options: { without: { type: "string", multiple: true, default: [] } },
+      options: {
+        without: { type: "string", multiple: true, default: [] },
+        kubernetes: { type: "string", default: "newest" },
+      },
     });
     without = parsed.values.without.flatMap((value) => value.split(","));
+    kubernetes = parsed.values.kubernetes;
+    if (!(kubernetesChoices as readonly string[]).includes(kubernetes)) throw new Error("kubernetes");
     command = parsed.positionals[0] ?? "start";
     if (parsed.positionals.length > 1 || !["start", "stop", "status"].includes(command)) throw new Error("command");
     if (without.some((name) => !(parts as readonly string[]).includes(name))) throw new Error("part");
@@ -102,7 +109,7 @@ async function main(): Promise<number> {
   }
   if (command === "stop") return stop();
   if (command === "status") return status();
-  return start(without as Part[]);
+  return start(without as Part[], kubernetes as KubernetesChoice);
 }
 
 main().then(

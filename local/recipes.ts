@@ -7,7 +7,17 @@ import { join } from "node:path";
 import { repositoryRoot } from "./paths.ts";
 
 /** Names of the binaries. */
-export type BinaryName = "etcd" | "kube-apiserver" | "kube-controller-manager" | "kubectl" | "helm" | "vault";
+export type BinaryName =
+  | "etcd"
+  | "kube-apiserver"
+  | "kube-controller-manager"
+  | "kubectl"
+  | "helm"
+  | "vault"
+  // Only tests take these: the oldest supported Kubernetes, and what GitOps tools make of our objects.
+  | "kube-apiserver-oldest"
+  | "kube-controller-manager-oldest"
+  | "gitops-judge";
 
 /** Half-open range of versions: `atLeast <= version < below`. */
 export interface VersionRange {
@@ -49,7 +59,10 @@ export interface Recipe {
   readonly usualBuild: string;
 }
 
-const kubernetes = "1.35.4";
+/** The newest Kubernetes that is tested; the environment runs it. */
+export const kubernetes = "1.35.4";
+/** The oldest supported Kubernetes. */
+export const oldestKubernetes = "1.32.13";
 
 // setup-envtest's archive. It has no 1.35.4; it is used only where its sum is known here. The sum is the one of the
 // release index (envtest-releases.yaml).
@@ -68,12 +81,13 @@ function envtest(member: string): Record<string, PinnedDownload> {
 const goFolder = join(repositoryRoot, "local", "go");
 
 // A plain `go build` leaves the version at v0.0.0; clients and the feature gates read it.
-const kubernetesLinkerFlags = ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"].flatMap((path) => [
-  `-X ${path}.gitVersion=v${kubernetes}`,
-  `-X ${path}.gitMajor=${kubernetes.split(".")[0] ?? ""}`,
-  `-X ${path}.gitMinor=${kubernetes.split(".")[1] ?? ""}`,
-  `-X ${path}.gitTreeState=clean`,
-]);
+const kubernetesLinkerFlags = (version: string): string[] =>
+  ["k8s.io/component-base/version", "k8s.io/client-go/pkg/version"].flatMap((path) => [
+    `-X ${path}.gitVersion=v${version}`,
+    `-X ${path}.gitMajor=${version.split(".")[0] ?? ""}`,
+    `-X ${path}.gitMinor=${version.split(".")[1] ?? ""}`,
+    `-X ${path}.gitTreeState=clean`,
+  ]);
 
 function kubernetesRecipe(
   name: "kube-apiserver" | "kube-controller-manager" | "kubectl",
@@ -86,8 +100,25 @@ function kubernetesRecipe(
     acceptsChosen: { atLeast: "1.32.0", below: "2.0.0" },
     module: join(goFolder, "kubernetes"),
     goPackage: `k8s.io/kubernetes/cmd/${name}`,
-    linkerFlags: kubernetesLinkerFlags,
+    linkerFlags: kubernetesLinkerFlags(kubernetes),
     ...rest,
+  };
+}
+
+function oldestRecipe(name: "kube-apiserver" | "kube-controller-manager", usualBuild: string): Recipe {
+  const range: VersionRange = { atLeast: "1.32.0", below: "1.33.0" };
+  return {
+    name: `${name}-oldest`,
+    version: oldestKubernetes,
+    variable: `${name.toUpperCase().replaceAll("-", "_")}_OLDEST_BIN`,
+    acceptsChosen: range,
+    acceptsFromPath: range,
+    versionArguments: ["--version"],
+    downloads: {},
+    module: join(goFolder, "kubernetes-1.32"),
+    goPackage: `k8s.io/kubernetes/cmd/${name}`,
+    linkerFlags: kubernetesLinkerFlags(oldestKubernetes),
+    usualBuild,
   };
 }
 
@@ -158,6 +189,21 @@ export const recipes: Readonly<Record<BinaryName, Recipe>> = {
     goPackage: "github.com/hashicorp/vault",
     linkerFlags: [],
     usualBuild: "five to eight minutes",
+  },
+  "kube-apiserver-oldest": oldestRecipe("kube-apiserver", "four to eight minutes"),
+  "kube-controller-manager-oldest": oldestRecipe("kube-controller-manager", "one to three minutes"),
+  "gitops-judge": {
+    name: "gitops-judge",
+    version: "1.0.0",
+    variable: "GITOPS_JUDGE_BIN",
+    acceptsChosen: { atLeast: "1.0.0", below: "1.0.1" },
+    acceptsFromPath: { atLeast: "1.0.0", below: "1.0.1" },
+    versionArguments: ["version"],
+    downloads: {},
+    module: join(goFolder, "gitops-judge"),
+    goPackage: ".",
+    linkerFlags: [],
+    usualBuild: "a minute",
   },
 };
 

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ensureBinaries, ensureBinary } from "../../local/binaries.ts";
 import { createAuthority } from "../../local/certificates.ts";
-import { startControlPlane } from "../../local/control-plane.ts";
+import { controlPlaneBinaries, type KubernetesChoice, startControlPlane } from "../../local/control-plane.ts";
 import type { Cluster } from "./support.ts";
 
 /** The path of helm. */
@@ -13,10 +13,12 @@ export async function helmBinary(): Promise<string> {
 }
 
 /** Starts etcd, kube-apiserver and kube-controller-manager; `stop` ends them and removes their data. */
-export async function chartCluster(): Promise<{ cluster: Cluster; stop: () => Promise<void> }> {
+export async function chartCluster(
+  kubernetes: KubernetesChoice = "newest",
+): Promise<{ cluster: Cluster; stop: () => Promise<void> }> {
   const folder = mkdtempSync(join(tmpdir(), "scaivault-chart-"));
-  const binaries = await ensureBinaries(["etcd", "kube-apiserver", "kube-controller-manager", "kubectl", "helm"]);
-  const controlPlane = await startControlPlane({ folder, binaries, authority: createAuthority() });
+  const binaries = await ensureBinaries(controlPlaneBinaries(kubernetes));
+  const controlPlane = await startControlPlane({ folder, binaries, authority: createAuthority(), kubernetes });
   return {
     cluster: {
       helm: await helmBinary(),
