@@ -61,7 +61,9 @@ const kinds = {
 } as const;
 
 function reasonTable(names: readonly Reason[]): string {
-  const rows = names.map((name) => `| ${code(name)} | ${kinds[reasons[name].kind]} | ${cell(reasons[name].hint)} |`);
+  const rows = names.map(
+    (name) => `| [${code(name)}](reasons.md#${name}) | ${kinds[reasons[name].kind]} | ${cell(reasons[name].hint)} |`,
+  );
   return ["| Reason | Mended by | What to do |", "|---|---|---|", ...rows].join("\n");
 }
 

@@ -4,6 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 /** Files that take longest, by measurement; all others follow in vitest's own order. */
 const longest = [
   "test/examples/bench.test.ts",
+  "test/docs/pages.test.ts",
   "test/faults/cluster.test.ts",
   "test/faults/processes.test.ts",
   "test/integration/operator/numbers.test.ts",

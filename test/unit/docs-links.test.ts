@@ -1,16 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { describe, expect, it } from "vitest";
+import { pageNames as pages } from "../docs/markdown.ts";
 
 const root = resolve(import.meta.dirname, "../..");
-
-const pages = [
-  ...["README.md", "SECURITY.md", "CONTRIBUTING.md", "CHANGELOG.md"],
-  ...["charts/scaivault-operator/README.md", "local/README.md", "scaivault-server/README.md"],
-  ...readdirSync(join(root, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => join("docs", name)),
-];
 
 /** Text without code blocks, where brackets and hashes mean something else. */
 function prose(page: string): string {

@@ -3,37 +3,40 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { type Reason, reasons } from "../../src/errors/index.ts";
 
-interface Row {
-  readonly anchor: string;
+interface Section {
   readonly name: string;
-  readonly kind: string;
-  readonly meaning: string;
-  readonly what: string;
+  readonly anchor: string;
+  readonly text: string;
 }
 
-/** Rows of all tables of the page whose first cell is a reason. */
-function rowsOf(page: string): Row[] {
-  return page.split("\n").flatMap((line) => {
-    if (!line.startsWith('| <a id="')) return [];
-    const [, first = "", kind = "", meaning = "", what = ""] = line.split(/(?<!\\)\|/).map((cell) => cell.trim());
-    const [, anchor = "", name = ""] = /^<a id="(\w+)"><\/a>`(\w+)`$/.exec(first) ?? [];
-    return [{ anchor, name, kind, meaning, what }];
+/** Sections of the page whose heading is a reason. */
+function sectionsOf(page: string): Section[] {
+  return page.split(/^(?=#{2,3} )/m).flatMap((text) => {
+    const [, anchor = "", name = ""] = /^### <a id="(\w+)"><\/a>(\w+)$/m.exec(text) ?? [];
+    return anchor === "" ? [] : [{ name, anchor, text }];
   });
 }
+
+const page = readFileSync(join(import.meta.dirname, "../../docs/reasons.md"), "utf8");
 
 describe("docs/reasons.md", () => {
-  const rows = rowsOf(readFileSync(join(import.meta.dirname, "../../docs/reasons.md"), "utf8"));
+  const sections = sectionsOf(page);
 
-  it("has exactly one row for each reason of the table", () => {
-    expect(rows.map(({ name }) => name).sort()).toEqual(Object.keys(reasons).sort());
+  it("has exactly one section for each reason of the table", () => {
+    expect(sections.map(({ name }) => name).sort()).toEqual(Object.keys(reasons).sort());
   });
 
-  it.each(rows)("says of $name what the table says", ({ anchor, name, kind, meaning, what }) => {
+  it.each(sections)("says of $name what the table says, and which commands help", ({ anchor, name, text }) => {
     const row = reasons[name as Reason];
     expect(anchor).toBe(name);
+    const [, kind, meaning] = /^_(\w+)\._ (.+)$/m.exec(text) ?? [];
     expect(kind).toBe(row.kind);
     expect(meaning).not.toBe("");
-    // The cell may say more, after the table's own hint.
-    expect(what.replaceAll("\\|", "|").slice(0, row.hint.length)).toBe(row.hint);
+    // The line may say more, after the table's own hint.
+    const [, what = ""] = /^What to do: (.+)$/m.exec(text) ?? [];
+    expect(what.slice(0, row.hint.length)).toBe(row.hint);
+    expect(text).toMatch(/^```sh$/m);
+    // A test that shows it.
+    expect(page).toMatch(new RegExp(`^\\| \`${name}\` +\\| \`\\S+\`: ${name} +\\|$`, "m"));
   });
 });

@@ -1,0 +1,129 @@
+/** What single pages need before their commands run, and what other programs and people do between them. */
+import { secretData } from "../../local/quickstart/flows.ts";
+import type { Scratch, Stage } from "./stage.ts";
+
+type Act = (stage: Stage, scratch: Scratch) => Promise<void>;
+
+/** How a page is played. A page without a plan runs its commands beside the operator of the quickstart, with nothing besides. */
+export interface Plan {
+  /** `bare`: before the operator is there; `last`: after all others. A block can say another by `when=` in its note. */
+  readonly when?: When;
+  readonly before?: Act;
+  readonly after?: Act;
+  /** Texts of commands and what stands in their place on the stage. */
+  readonly replace?: (stage: Stage, scratch: Scratch) => Readonly<Record<string, string>>;
+  /** What others do after a block with `actor=NAME` in its note. */
+  readonly actors?: Readonly<Record<string, Act>>;
+}
+
+/** When a block is played. */
+export type When = "bare" | "playing" | "last";
+
+/** The namespace of the examples. */
+const team = "billing";
+const objects = { syncs: "secretsyncs.scaivault.scailabs.ai", backends: "federationbackends.scaivault.scailabs.ai" };
+
+async function kubectl(stage: Stage, ...args: readonly string[]): Promise<void> {
+  await stage.cluster.kubectl(["-n", team, ...args]);
+}
+
+/** The Secret `stripe` as External Secrets Operator made it: owned, and one of its values an old one. */
+async function esoSecret(stage: Stage): Promise<void> {
+  const data = (await secretData(stage.world, "stripe")) ?? {};
+  await kubectl(stage, "delete", objects.syncs, "stripe");
+  await kubectl(stage, "delete", "secret", "stripe");
+  const owner = { apiVersion: "external-secrets.io/v1", kind: "ExternalSecret", name: "stripe" };
+  const uid = "11111111-2222-3333-4444-555555555555";
+  const secret = {
+    apiVersion: "v1",
+    kind: "Secret",
+    metadata: {
+      name: "stripe",
+      namespace: team,
+      labels: { "reconcile.external-secrets.io/managed": "true" },
+      ownerReferences: [{ ...owner, uid, controller: true, blockOwnerDeletion: true }],
+    },
+    stringData: { ...data, STRIPE_WEBHOOK_SECRET: "old" },
+  };
+  await stage.cluster.kubectl(["create", "--field-manager=external-secrets", "-f", "-"], JSON.stringify(secret));
+  esoData = data;
+}
+let esoData: Readonly<Record<string, string>> = {};
+
+/** A patch of the Secret `stripe`, as External Secrets Operator or its owner would make it. */
+const patchStripe = (stage: Stage, patch: object): Promise<void> =>
+  kubectl(stage, "patch", "secret", "stripe", "--field-manager=external-secrets", "-p", JSON.stringify(patch));
+
+/** The objects of the quickstart as they were, and all of them Ready. */
+const restore: Act = (stage) => stage.restore();
+const uninstall: Act = (stage) => stage.uninstall();
+const logins = (stage: Stage) => {
+  const found = stage.quickstart.seeded?.logins;
+  if (found === undefined) throw new Error("the quickstart has not run");
+  return found;
+};
+
+export const plans: Readonly<Record<string, Plan>> = {
+  "README.md": {
+    async before(stage, scratch) {
+      scratch.write("token", stage.scaivault.server.token);
+      // An object that is not Ready, for the picture.
+      await kubectl(stage, "create", "secret", "generic", "invoices", "--from-literal=password=another");
+      const source = { backendRef: { name: "aws-prod" }, path: "prod/billing/workers/invoices" };
+      const spec = { source, targets: { kubernetesSecret: {} }, adopt: "IfEqual" };
+      const metadata = { name: "invoices", namespace: team };
+      await stage.cluster.apply([{ apiVersion: "scaivault.scailabs.ai/v1alpha1", kind: "SecretSync", metadata, spec }]);
+    },
+    async after(stage) {
+      await kubectl(stage, "delete", objects.syncs, "invoices");
+      await kubectl(stage, "delete", "secret", "invoices");
+    },
+    replace: (stage) => ({
+      "--url https://scaivault.scailabs.ai": `--url ${stage.scaivault.facts.url} --ca ${stage.env.facts.caFile}`,
+    }),
+  },
+  "charts/scaivault-operator/README.md": { when: "bare", after: uninstall },
+  "docs/install.md": {
+    when: "bare",
+    before: async (stage, scratch) => scratch.write("token", stage.scaivault.server.token),
+    after: uninstall,
+  },
+  "docs/federationbackend.md": {
+    async before(stage, scratch) {
+      const { aws } = logins(stage);
+      scratch.write("access-key-id", aws.accessKeyId);
+      scratch.write("secret-access-key", aws.secretAccessKey);
+      await kubectl(stage, "delete", "secret", "aws-reader");
+    },
+    after: restore,
+  },
+  "docs/adopt.md": {
+    before: (stage) => esoSecret(stage),
+    async after(stage) {
+      await kubectl(stage, "delete", "secret", "stripe");
+      await stage.restore();
+    },
+    actors: {
+      makeEqual: (stage) => patchStripe(stage, { stringData: esoData }),
+      orphan: (stage) => patchStripe(stage, { metadata: { ownerReferences: null } }),
+    },
+  },
+  "docs/reasons.md": {
+    // An object of its own, since the commands change what they are tried on.
+    async after(stage) {
+      await kubectl(stage, "delete", objects.syncs, "stripe");
+      await stage.restore();
+    },
+    // The move of the authority would stand in the mark for good.
+    replace: () => ({
+      [`'{"spec":{"authority":"ScaiVault"}}'`]: `'{"spec":{"authority":"ScaiVault"}}' --dry-run=server`,
+    }),
+  },
+  "docs/uninstall.md": {
+    when: "last",
+    actors: { podsGo: async (stage) => stage.quickstart.operator?.stop() },
+  },
+  "scaivault-server/README.md": {
+    replace: (stage, scratch) => ({ "8443": String(stage.port), "/tmp/": `${scratch.folder}/` }),
+  },
+};
