@@ -9,6 +9,7 @@ import { federationBackendSpec, federationBackendStatus, secretSyncSpec, secretS
 import { environmentOverrides } from "../src/config/index.ts";
 import { configFileSchema } from "../src/config/schema.ts";
 import { type Reason, reasons } from "../src/errors/index.ts";
+import { createMetrics } from "../src/telemetry/index.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -95,6 +96,23 @@ const environmentTable = (): string =>
     ...environmentOverrides.map((row) => `| ${code(row.name)} | ${code(row.path.join("."))} |`),
   ].join("\n");
 
+/** The operator's own metrics, in the order in which they are given out. */
+function metricTable(): string {
+  const { registry } = createMetrics({ defaults: false, objects: true, version: "" });
+  const rows = (registry.getMetricsAsArray() as unknown as MetricFacts[]).map(({ name, type, labelNames, help }) => {
+    const labels = labelNames.filter((label) => label !== "le").map(code);
+    return `| ${code(name)} | ${type} | ${labels.join(", ")} | ${cell(help)} |`;
+  });
+  return ["| Metric | Type | Labels | Says |", "|---|---|---|---|", ...rows].join("\n");
+}
+
+interface MetricFacts {
+  readonly name: string;
+  readonly type: string;
+  readonly labelNames: readonly string[];
+  readonly help: string;
+}
+
 const tables: Readonly<Record<string, () => string>> = {
   "federationbackend spec": () => fields(federationBackendSpec, true),
   "federationbackend status": () => fields(federationBackendStatus, false),
@@ -104,10 +122,11 @@ const tables: Readonly<Record<string, () => string>> = {
   "secretsync reasons": () => reasonTable(Object.keys(reasons) as Reason[]),
   "configuration file": () => fields(configFileSchema, true),
   "configuration environment": environmentTable,
+  metrics: metricTable,
 };
 
 const BLOCK = /<!-- generated: ([\w ]+) -->[\s\S]*?<!-- end -->/g;
-const pages = ["docs/federationbackend.md", "docs/secretsync.md", "docs/configuration.md"];
+const pages = ["docs/federationbackend.md", "docs/secretsync.md", "docs/configuration.md", "docs/metrics.md"];
 
 /** Makes the tables anew. @returns the pages that differed, relative to the repository */
 export async function generateDocs({ checkOnly }: { readonly checkOnly: boolean }): Promise<string[]> {

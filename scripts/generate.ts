@@ -1,9 +1,10 @@
-// Writes what is made from the code: the CRDs, the chart's copies of them, and tables in docs/. With --check nothing is written; drift is said and the exit code is 1.
+// Writes what is made from the code: the CRDs, the chart's copies of them, the dashboard, and tables in docs/. With --check nothing is written; drift is said and the exit code is 1.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { customResourceDefinitions } from "../src/api/crds.ts";
+import { dashboard } from "./dashboard.ts";
 import { generateDocs } from "./generate-docs.ts";
 import { syncChartCrds } from "./sync-chart-crds.ts";
 
@@ -44,6 +45,11 @@ for (const name of readdirSync(folder)) {
   if (!name.endsWith(".yaml") || wanted.has(name)) continue;
   drift.push(`crds/${name} (not generated any more)`);
   if (!checkOnly) rmSync(join(folder, name));
+}
+const dashboardFile = "charts/scaivault-operator/files/monitoring/dashboard.json";
+if (current(join(root, dashboardFile)) !== dashboard()) {
+  drift.push(dashboardFile);
+  if (!checkOnly) writeFileSync(join(root, dashboardFile), dashboard());
 }
 drift.push(...syncChartCrds({ checkOnly }), ...(await generateDocs({ checkOnly })));
 if (drift.length === 0) process.stdout.write("Generated files are up to date.\n");

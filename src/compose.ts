@@ -75,7 +75,7 @@ export function compose(options: ComposeOptions): Operator {
   const { config } = options;
   const clock = options.clock ?? systemClock;
   const log = options.log ?? createLogger({ level: config.log.level, cluster: config.cluster.name });
-  const metrics = createMetrics({ defaults: true, version: VERSION });
+  const metrics = createMetrics({ defaults: true, version: VERSION, objects: config.metrics.objects });
   const ring = createKeyRing(markKeys(config));
   const cluster = clusterConfig(config);
   const network = networkOf(config, cluster.server, metrics);
@@ -183,9 +183,9 @@ function networkOf(config: Config, apiServer: string, metrics: Metrics): Network
     userAgent: `${product} (${config.cluster.name})`,
     allowLoopback: config.allowLoopback,
     endpointOverrides: config.endpointOverrides,
-    onExchange: ({ host, action, outcome }) => {
+    onExchange: ({ host, action, outcome, ms }) => {
       // ScaiVault's own calls are counted by category.
-      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome);
+      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome, ms);
     },
     deniedAddresses: apiServerAddresses(apiServer),
     ...(extraCA === undefined ? {} : { extraCA }),
@@ -272,7 +272,7 @@ function scaivaultSide(
     budget: new RateBudget({ clock, ...(limits === undefined ? {} : { limits }) }),
     tokens: tokensOf(scaivault.auth, { network, http, basePath }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
-    onCall: ({ category, status }) => metrics.scaivaultCall(category, String(status)),
+    onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
   });
   const target = createScaiVaultTarget({ client, seal, clock });
   const observations = new Observations({

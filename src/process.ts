@@ -41,7 +41,13 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
     onTransition: (transition) => log.info("leadership", { action: transition }),
   });
   operator.metrics.setSources(
-    termMetrics({ caches: operator.caches, clock: systemClock, leader: () => elector.isLeader, term: () => term }),
+    termMetrics({
+      caches: operator.caches,
+      scaivault: operator.scaivault,
+      clock: systemClock,
+      leader: () => elector.isLeader,
+      term: () => term,
+    }),
   );
   liveness.watch("lease", () => elector.lastAttemptMs);
   const work = async (leadership: Leadership): Promise<void> => {

@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { MemorySource } from "../../test/support/memory-source.ts";
 import { SyncError } from "../errors/index.ts";
 import { settle, VirtualClock } from "../time/clock.ts";
-import { type PolledEvent, StorePoller } from "./poller.ts";
+import { StorePoller } from "./poller.ts";
+import type { PolledEvent } from "./types.ts";
 import { nextTick, stableOffset } from "./schedule.ts";
 
 const MINUTE = 60_000;

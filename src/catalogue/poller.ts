@@ -2,38 +2,11 @@ import { type Belief, believe } from "../decide/index.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { PollMethod, PollResult, SecretSource, SourceFact } from "../ports/index.ts";
 import type { Clock } from "../time/clock.ts";
+import { changedMs } from "./changed.ts";
 import { sameFact } from "./same-fact.ts";
 import { nextTick } from "./schedule.ts";
-
-/** What the objects of one store identity want now: path or subtree prefix to the interval that its owner asks for. */
-export interface Demand {
-  readonly paths: ReadonlyMap<string, number>;
-  readonly subtrees: ReadonlyMap<string, number>;
-}
-
-/** What is known of one path. */
-export interface KnownFact {
-  readonly fact: SourceFact;
-  readonly asOfMs: number;
-  /** Gone on two polls at least one interval apart, with nothing else seen between. */
-  readonly believedGone: boolean;
-}
-
-/** How the store stands. `Unpolled` until the first poll has ended either way. */
-export type StoreState =
-  | { readonly state: "Unpolled" }
-  | { readonly state: "Good"; readonly sinceMs: number }
-  | { readonly state: "Failing"; readonly sinceMs: number; readonly error: SyncError };
-
-/** What one poll brought; `paths` are those whose facts or failures are new since the poll before. */
-export interface PolledEvent {
-  readonly full: boolean;
-  readonly method: PollMethod;
-  readonly changed: readonly string[];
-  /** Of a poll that is not full: the paths, and the subtrees as `prefix/`, that it was asked for. */
-  readonly asked: readonly string[];
-  readonly ms: number;
-}
+import { isStoreWide } from "./store-wide.ts";
+import type { Demand, KnownFact, PolledEvent, StoreState } from "./types.ts";
 
 export interface StorePollerOptions {
   /** The store identity's key; decides the place in the interval. */
@@ -83,6 +56,7 @@ export class StorePoller {
   #fullWanted: "none" | "poll" | "fresh" = "none";
   #cancelTick: () => void = () => undefined;
   #tickMs: number | undefined;
+  #usualMs: number | undefined;
   #cancelSoon: (() => void) | undefined;
   #cancelStale: () => void = () => undefined;
   #pausedUntilMs = 0;
@@ -107,6 +81,10 @@ export class StorePoller {
   /** Last moment at which the store answered a poll. */
   get lastGoodMs(): number | undefined {
     return this.#lastGoodMs;
+  }
+  /** The interval at which it polls, as of the last poll; undefined while nobody wants anything. */
+  get intervalMs(): number | undefined {
+    return this.#usualMs;
   }
   fact(path: string): KnownFact | undefined {
     return this.#facts.get(path);
@@ -254,7 +232,12 @@ export class StorePoller {
       this.#failures.delete(path);
       const believedGone = this.#believe(path, fact, now, demand);
       if (believedGone !== (this.#facts.get(path)?.believedGone ?? false)) changed.push(path);
-      this.#facts.set(path, { fact, asOfMs: now, believedGone });
+      this.#facts.set(path, {
+        fact,
+        asOfMs: now,
+        believedGone,
+        changedMs: changedMs(this.#facts.get(path), fact, now),
+      });
     }
     for (const [path, error] of result.failures) {
       if (this.#failures.get(path)?.error.reason !== error.reason) changed.push(path);
@@ -326,6 +309,7 @@ export class StorePoller {
   /** After a poll of single paths a tick that comes in time stays; there may be none yet, or a shorter interval now. */
   #scheduleTick(demand: Demand, full: boolean): void {
     const intervalMs = this.#intervalMs(demand);
+    this.#usualMs = intervalMs;
     if (intervalMs === undefined || this.#abort.signal.aborted) {
       this.#cancelTick();
       this.#tickMs = undefined;
@@ -370,10 +354,4 @@ export class StorePoller {
     this.#cancelStale();
     if (was === "Failing") this.#options.onState("recovered");
   }
-}
-
-/** Errors that say something of the store or the login. One that is unavailable with a code concerns that secret alone. */
-export function isStoreWide(error: SyncError): boolean {
-  if (error.reason === "SourceUnavailable") return error.code === undefined;
-  return ["SourceSealed", "LoginFailed", "RateLimited"].includes(error.reason);
 }

@@ -57,7 +57,8 @@ export interface Config {
     readonly retryPeriodMs: number;
   };
   readonly health: Listener;
-  readonly metrics: Listener;
+  /** `objects`: one series an object beside the counts. */
+  readonly metrics: Listener & { readonly objects: boolean };
   readonly log: { readonly level: "error" | "warn" | "info" | "debug" };
   readonly kubernetes: { readonly kubeconfig?: string; readonly context?: string };
   /** Objects worked on at a time, per store. */
@@ -102,7 +103,7 @@ export function resolveConfig(file: ConfigFile): Config {
       retryPeriodMs: duration(election?.retryPeriod, configDefaults.retryPeriod),
     },
     health: listener(file.health, configDefaults.healthPort),
-    metrics: listener(file.metrics, configDefaults.metricsPort),
+    metrics: { ...listener(file.metrics, configDefaults.metricsPort), objects: file.metrics?.objects ?? false },
     log: { level: file.log?.level ?? configDefaults.logLevel },
     kubernetes: present(file.kubernetes ?? {}),
     workers: file.workers ?? configDefaults.workers,

@@ -219,13 +219,14 @@ const leaderElectionSchema = described(
   ],
 );
 
-const listener = (port: number, purpose: string) =>
+const listener = <M extends z.ZodRawShape>(port: number, purpose: string, more: M) =>
   described(
     z.object({
       address: text("Address to listen on. Default: 0.0.0.0.", 64, [
         matches("address", "^[0-9A-Fa-f.:]+$", "write an IP address, such as 0.0.0.0 or 127.0.0.1"),
       ]).optional(),
       port: number(`Port to listen on; 0 takes a free one. Default: ${port}.`, 0, 65_535).optional(),
+      ...more,
     }),
     purpose,
   );
@@ -273,8 +274,12 @@ export const configFileSchema = described(
     proxy: proxySchema.optional(),
     caFile: file("File with PEM certificates that are trusted besides the built-in ones, by all clients.").optional(),
     leaderElection: leaderElectionSchema.optional(),
-    health: listener(8081, "Listener of /livez and /readyz.").optional(),
-    metrics: listener(8080, "Listener of /metrics.").optional(),
+    health: listener(8081, "Listener of /livez and /readyz.", {}).optional(),
+    metrics: listener(8080, "Listener of /metrics.", {
+      objects: flag(
+        "True adds one series an object, with its name and whether it is Ready; see docs/metrics.md for what that costs. Default: false.",
+      ).optional(),
+    }).optional(),
     log: described(
       z.object({
         level: described(

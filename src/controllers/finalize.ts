@@ -16,6 +16,7 @@ import { bindSecretByName, gatherTargets, type Memory } from "./gather.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import { type Pair, pairsOf, type Subject } from "./subject.ts";
 import { membersOf } from "./members.ts";
+import { scopeOf } from "./metric-scope.ts";
 import { brakeItemOf, brakeKeyOf } from "./sync-brakes.ts";
 import type { Requeue } from "./sync-controller.ts";
 import type { World } from "./world.ts";
@@ -196,7 +197,7 @@ async function carryOut(
     if (action.kind === "Delete") await target.remove(observation, signal);
     else await target.release(observation, signal);
     if (target.kind === "ScaiVault") world.scaivault?.observations.set({ path: target.ref }, undefined);
-    world.metrics.write(action.target, action.kind);
+    world.metrics.write(action.target, action.kind, scopeOf(subject));
     world.log.info("target written", {
       kind: "SecretSync",
       namespace,

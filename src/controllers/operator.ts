@@ -157,14 +157,24 @@ export class OperatorTerm {
   }
 
   async #reconcileSync(key: string, lane: string, signal: AbortSignal) {
-    const started = this.#world.clock.monotonic();
-    const next = await this.#syncs.reconcile(key, lane, signal);
-    this.#world.metrics.reconciled("SecretSync", "done", this.#world.clock.monotonic() - started);
-    return next;
+    return this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
+  }
+
+  async #timed<T>(kind: string, work: () => Promise<T>): Promise<T> {
+    const { clock, metrics } = this.#world;
+    const started = clock.monotonic();
+    let outcome: "done" | "failed" = "failed";
+    try {
+      const result = await work();
+      outcome = "done";
+      return result;
+    } finally {
+      metrics.reconciled(kind, outcome, clock.monotonic() - started);
+    }
   }
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
-    const { changed, again } = await this.#backends.reconcile(key, signal);
+    const { changed, again } = await this.#timed("FederationBackend", () => this.#backends.reconcile(key, signal));
     if (changed) this.#enqueueDependants([key], "user");
     if (again) return { requeueAfterMs: RECHECK_MS };
     const state = this.#registry.get(key);
@@ -239,7 +249,7 @@ export class OperatorTerm {
 
   /** A poll ended: ScaiVault is asked for all targets in a few calls, then everybody is looked at, changed ones first. */
   async #polled(store: StoreHandle, event: PolledEvent): Promise<void> {
-    this.#world.metrics.poll([...store.backends].join(","), event.method, event.ms);
+    this.#world.metrics.poll(store.identity, event.method, event.ms);
     const changed = new Set(event.changed);
     const asked = new Set(event.asked);
     holdMassChanges(this.#world, store, changed);

@@ -20,7 +20,8 @@ export async function releaseOrphan(world: World, secret: PartialObjectMetadata,
     if (observation?.presence !== "Present" || policyOf(observation.mark) !== "Release") return;
     world.assertHeld();
     await world.secrets.release(ref, observation, signal);
-    world.metrics.write("KubernetesSecret", "Release");
+    // The object is gone, and with it the name of its backend.
+    world.metrics.write("KubernetesSecret", "Release", { namespace, backend: "" });
     world.log.info("target written", { namespace, name, action: "Release", target: name, reason: "ObjectDeleted" });
   } catch (error) {
     world.log.warn("release failed", { namespace, name, ...errorFields(toSyncError(error, `release ${name}`)) });

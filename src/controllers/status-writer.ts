@@ -10,6 +10,7 @@ import { sameStatus, type SyncStatusInput, syncStatus } from "../decide/index.ts
 import { reasons, type Reason } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { ownResources } from "./caches.ts";
+import { metricScope } from "./metric-scope.ts";
 import type { World } from "./world.ts";
 
 interface WithStatus<S> extends KubeObject {
@@ -90,7 +91,8 @@ export class StatusWriter {
     if (next === undefined || (old?.status === next.status && old.reason === next.reason)) return;
     const row = reasons[next.reason as Reason] as { kind: string } | undefined;
     const namespace = object.metadata.namespace ?? "";
-    if (next.status !== "True" && row?.kind !== "ok") this.#world.metrics.failure(next.reason, namespace);
+    if (next.status !== "True" && row?.kind !== "ok")
+      this.#world.metrics.failure(next.reason, metricScope(kind, object));
     this.#world.log.info("status changed", {
       kind,
       namespace,

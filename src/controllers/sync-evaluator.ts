@@ -7,6 +7,7 @@ import { evaluatePair, type PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
 import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
 import { membersOf } from "./members.ts";
+import { scopeOf } from "./metric-scope.ts";
 import { PlanMemo } from "./plan-memo.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
@@ -58,6 +59,7 @@ export class SyncEvaluator {
   async evaluate(subject: Subject, lane: string, signal: AbortSignal): Promise<SyncOutcome | undefined> {
     const { store, location } = subject;
     if (store === undefined || location === undefined) return undefined;
+    this.#world.metrics.expectFresh(scopeOf(subject));
     const below = location.kind === "path" ? [] : this.#below(subject);
     if (below === undefined) return undefined;
     if (below instanceof SyncError) return this.#outcome(subject, [], [{ path: location.path, error: below }]);
@@ -179,7 +181,7 @@ export class SyncEvaluator {
         plans: this.#plans,
         readSource: async (aborted) => {
           if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
-          world.metrics.valueRead(store.identity);
+          world.metrics.valueRead(scopeOf(subject));
           try {
             const read = await store.source.read(pair.ref, aborted);
             return { ...read, version: datedVersion(read.version, read.writtenAt) };

@@ -3,6 +3,7 @@ import { SyncError } from "../errors/index.ts";
 import { errorFields } from "../telemetry/index.ts";
 import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 import { type ExecuteDeps, type ExecutedPair, executePair } from "./execute.ts";
+import { scopeOf } from "./metric-scope.ts";
 import { shownVersion } from "./report.ts";
 import type { OwnMarks, Reverts } from "./reverts.ts";
 import { resolveSubject, type Subject } from "./subject.ts";
@@ -45,9 +46,20 @@ export class SyncExecutor {
         path: result.context.path,
         ...errorFields(error),
       });
-      world.metrics.failure(error.reason, namespace);
+      world.metrics.failure(error.reason, scopeOf(subject));
     }
+    this.#measure(subject, result, executed);
     return executed;
+  }
+
+  /** A change in the source is at all its targets now: how long that took. */
+  #measure(subject: Subject, result: PairResult, executed: ExecutedPair): void {
+    const { metrics, clock } = this.#world;
+    const { metadata, status } = subject.sync;
+    // What a changed spec asks for is no news of the source.
+    if (status?.observedGeneration !== metadata.generation || !bringsChange(result, executed)) return;
+    const changedMs = subject.store?.poller.fact(result.context.path)?.changedMs;
+    if (changedMs !== undefined) metrics.fresh(scopeOf(subject), clock.now() - changedMs);
   }
 
   /**
@@ -73,7 +85,7 @@ export class SyncExecutor {
   ): void {
     const { namespace, name } = subject.sync.metadata;
     const world = this.#world;
-    world.metrics.write(action.target, action.kind);
+    world.metrics.write(action.target, action.kind, scopeOf(subject));
     world.log.info("target written", {
       kind: "SecretSync",
       namespace,
@@ -98,6 +110,18 @@ export class SyncExecutor {
 function isRepair({ target, knownBefore }: EvaluatedTarget, { kind, why }: Action): boolean {
   if (kind === "Restore" || why === "MarkLost") return true;
   return kind === "Create" && target.kind === "KubernetesSecret" && knownBefore === true;
+}
+
+/**
+ * Whether this was the last write of a change in the source. First copies, repairs, changed shapes and marks are none; a
+ * change that people had to approve waited for them and not for us.
+ */
+function bringsChange({ context }: PairResult, { done, outcomes }: ExecutedPair): boolean {
+  if (context.approved || !outcomes.every(({ state }) => state === "InSync")) return false;
+  return done.some(
+    ({ kind, from, why }) =>
+      kind === "Update" && from === "Source" && (why === "SourceChanged" || why === "BothChanged"),
+  );
 }
 
 /** The object, or what it needs, is not as it was when it was planned; it is due again already. */

@@ -1,49 +1,93 @@
 import type { Condition } from "../api/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
-import type { MetricSources } from "../telemetry/index.ts";
+import type { HeldCount, MetricSources, ObjectCount } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Caches } from "./caches.ts";
+import { metricScope } from "./metric-scope.ts";
 import type { OperatorTerm } from "./operator.ts";
+import type { ScaiVaultSide } from "./world.ts";
 
-interface WithConditions extends KubeObject {
-  readonly status?: { readonly conditions?: readonly Condition[] };
-}
+/** Conditions that wait for people. */
+const heldConditions: ReadonlySet<string> = new Set(["DeletionHeld", "ChangeHeld", "ApprovalNeeded", "Conflict"]);
 
-/** What metrics are computed from when somebody scrapes. Names of objects are not among the labels. */
+/** What metrics are computed from when somebody scrapes. Names of objects are not among the labels, but for `each`. */
 export function termMetrics(options: {
-  readonly caches: Caches;
+  readonly caches: Pick<Caches, "backends" | "syncs">;
+  readonly scaivault: Pick<ScaiVaultSide, "observations"> | undefined;
   readonly clock: Clock;
   readonly leader: () => boolean;
   readonly term: () => OperatorTerm | undefined;
 }): MetricSources {
-  const { caches, clock, leader, term } = options;
+  const { caches, scaivault, clock, leader, term } = options;
+  const all = function* (): Iterable<readonly [string, KubeObject]> {
+    for (const object of caches.backends.list()) yield ["FederationBackend", object];
+    for (const object of caches.syncs.list()) yield ["SecretSync", object];
+  };
   return {
-    objects() {
-      const counts = new Map<string, { kind: string; namespace: string; reason: string; count: number }>();
-      for (const [kind, store] of [
-        ["FederationBackend", caches.backends] as const,
-        ["SecretSync", caches.syncs] as const,
-      ]) {
-        for (const object of store.list()) {
-          const namespace = object.metadata.namespace ?? "";
-          const ready = (object as WithConditions).status?.conditions?.find(({ type }) => type === "Ready");
-          const reason = ready?.reason ?? "Progressing";
-          const key = `${kind} ${namespace} ${reason}`;
-          const entry = counts.get(key) ?? { kind, namespace, reason, count: 0 };
-          entry.count += 1;
-          counts.set(key, entry);
-        }
+    objects: () => countAll(all()),
+    *each() {
+      for (const [kind, object] of all()) {
+        const { status, reason } = readyOf(object);
+        const { name } = object.metadata;
+        yield { kind, ...metricScope(kind, object), name, ready: status === "True", reason };
       }
-      return counts.values();
     },
     queues: () => term()?.queueDepths() ?? [],
     leader,
     *polls() {
-      for (const store of term()?.registry.stores() ?? []) {
-        const { state, lastGoodMs } = store.poller;
-        const ageSeconds = lastGoodMs === undefined ? 0 : (clock.now() - lastGoodMs) / 1000;
-        for (const backend of store.backends) yield { backend, ageSeconds, failing: state.state === "Failing" };
+      for (const { poller, backends } of term()?.registry.stores() ?? []) {
+        const failing = poller.state.state === "Failing";
+        // Nobody polls what nobody reads: its age would grow for ever and mean nothing.
+        const intervalSeconds = poller.intervalMs === undefined ? undefined : poller.intervalMs / 1000;
+        const sinceMs = poller.lastGoodMs ?? (poller.state.state === "Failing" ? poller.state.sinceMs : undefined);
+        const ageSeconds =
+          sinceMs === undefined || intervalSeconds === undefined ? undefined : (clock.now() - sinceMs) / 1000;
+        for (const backend of backends) {
+          const [namespace = ""] = backend.split("/");
+          yield { namespace, backend, ageSeconds, intervalSeconds, failing };
+        }
       }
     },
+    scaivaultFailing: () => scaivault && scaivault.observations.reachability.state === "Failing",
   };
+}
+
+function conditionsOf(object: KubeObject): readonly Condition[] {
+  return (object as { status?: { conditions?: readonly Condition[] } }).status?.conditions ?? [];
+}
+
+function readyOf(object: KubeObject): Pick<ObjectCount, "reason"> & { readonly status: ObjectCount["ready"] } {
+  const ready = conditionsOf(object).find(({ type }) => type === "Ready");
+  return ready === undefined
+    ? { status: "Unknown", reason: "Progressing" }
+    : { status: ready.status as ObjectCount["ready"], reason: ready.reason };
+}
+
+function countAll(objects: Iterable<readonly [string, KubeObject]>): ReturnType<MetricSources["objects"]> {
+  const ready = new Tally<Omit<ObjectCount, "count">>();
+  const held = new Tally<Omit<HeldCount, "count">>();
+  for (const [kind, object] of objects) {
+    const scope = metricScope(kind, object);
+    const { status, reason } = readyOf(object);
+    ready.add({ kind, ...scope, ready: status, reason });
+    for (const { type, status: on, reason: why } of conditionsOf(object))
+      if (on === "True" && heldConditions.has(type)) held.add({ ...scope, condition: type, reason: why });
+  }
+  return { ready: ready.counts(), held: held.counts() };
+}
+
+/** How often each combination of labels came. */
+class Tally<L extends object> {
+  readonly #counts = new Map<string, { readonly labels: L; count: number }>();
+
+  add(labels: L): void {
+    const key = Object.values(labels).join(" ");
+    const known = this.#counts.get(key);
+    if (known === undefined) this.#counts.set(key, { labels, count: 1 });
+    else known.count += 1;
+  }
+
+  *counts(): Iterable<L & { readonly count: number }> {
+    for (const { labels, count } of this.#counts.values()) yield { ...labels, count };
+  }
 }

@@ -49,6 +49,7 @@ export interface Exchange {
   readonly action: string;
   /** HTTP status, or the kind of failure. */
   readonly outcome: string;
+  readonly ms: number;
 }
 
 /** An action in general terms; nothing of a secret's path goes into it. */
@@ -93,8 +94,14 @@ export class HttpClient {
     const cancel = clock.setTimeout(end("Timeout", "TOTAL_TIMEOUT"), request.timeoutMs ?? timeouts.totalMs, {
       unref: true,
     });
+    const startedMs = clock.monotonic();
     const tell = (outcome: string): void =>
-      this.#options.onExchange?.({ host: new URL(this.origin).host, action: actionOf(request), outcome });
+      this.#options.onExchange?.({
+        host: new URL(this.origin).host,
+        action: actionOf(request),
+        outcome,
+        ms: clock.monotonic() - startedMs,
+      });
     try {
       const answer = await this.#exchange(request, stop.signal);
       tell(String(answer.status));

@@ -1,3 +1,11 @@
 export { createLogger, errorFields, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";
-export { createMetrics, type Metrics, type MetricSources } from "./metrics.ts";
+export {
+  createMetrics,
+  FRESHNESS_SECONDS,
+  type HeldCount,
+  type Metrics,
+  type MetricScope,
+  type MetricSources,
+  type ObjectCount,
+} from "./metrics.ts";
 export { type HealthChecks, type Listening, startHealthServer, startMetricsServer } from "./server.ts";

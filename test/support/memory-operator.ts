@@ -255,7 +255,7 @@ export class MemoryOperator {
         observations: new Observations({ target: this.scaivault as never, clock, onReachability: () => undefined }),
       },
       log: silent,
-      metrics: createMetrics({ defaults: false, version: "test" }),
+      metrics: createMetrics({ defaults: false, objects: false, version: "test" }),
       events: { record: () => undefined },
       assertHeld: () => undefined,
       dryRun: false,
