@@ -90,7 +90,7 @@ describe("versions", () => {
     // Of a program of ours the version stands in its source.
     const text = readFileSync(join(recipe.module, ours ? "main.go" : "go.mod"), "utf8");
     const root = recipe.goPackage.replace(/\/cmd\/.*$/, "").replaceAll(".", String.raw`\.`);
-    const version = recipe.version.replaceAll(".", String.raw`\.`);
+    const version = (recipe.moduleVersion ?? recipe.version).replaceAll(".", String.raw`\.`);
     expect(text).toMatch(new RegExp(ours ? `const version = "${version}"` : String.raw`${root} v${version}\b`));
     expect(inRange(recipe.version, recipe.acceptsChosen)).toBe(true);
     expect(inRange(recipe.version, recipe.acceptsFromPath)).toBe(true);

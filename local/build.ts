@@ -25,7 +25,8 @@ export function recipeDigest(recipe: Recipe): string {
   const own = readdirSync(recipe.module).filter((name) => name.endsWith(".go"));
   for (const file of ["go.mod", "go.sum", ...own.sort()])
     hash.update(readFileSync(join(recipe.module, file))).update("\0");
-  hash.update(JSON.stringify([recipe.goPackage, recipe.version, recipe.linkerFlags]));
+  const { goPackage, version, linkerFlags, tags } = recipe;
+  hash.update(JSON.stringify([goPackage, version, linkerFlags, ...(tags === undefined ? [] : [tags])]));
   return hash.digest("hex");
 }
 
@@ -85,10 +86,11 @@ export async function buildBinary(recipe: Recipe, target: string, step: Step): P
   if (compareVersions(go, wantedGo(recipe)) < 0) env["GOTOOLCHAIN"] = "auto";
   let compiled = 0;
   const flags = ["-s", "-w", ...recipe.linkerFlags].join(" ");
+  const tags = recipe.tags === undefined ? [] : ["-tags", recipe.tags];
   try {
     const built = await run(
       "go",
-      ["build", "-v", "-mod=readonly", "-trimpath", "-ldflags", flags, "-o", temporary, recipe.goPackage],
+      ["build", "-v", "-mod=readonly", "-trimpath", ...tags, "-ldflags", flags, "-o", temporary, recipe.goPackage],
       {
         cwd: recipe.module,
         env,

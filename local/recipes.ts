@@ -17,7 +17,11 @@ export type BinaryName =
   // Only tests take these: the oldest supported Kubernetes, and what GitOps tools make of our objects.
   | "kube-apiserver-oldest"
   | "kube-controller-manager-oldest"
-  | "gitops-judge";
+  | "gitops-judge"
+  // The test of metrics, alerts and dashboard.
+  | "prometheus"
+  | "promtool"
+  | "kube-state-metrics";
 
 /** Half-open range of versions: `atLeast <= version < below`. */
 export interface VersionRange {
@@ -39,6 +43,8 @@ export interface Recipe {
   readonly name: BinaryName;
   /** The pinned version: what is built. */
   readonly version: string;
+  /** The module's version, where it is not the same. */
+  readonly moduleVersion?: string;
   /** Environment variable with the binary's path. */
   readonly variable: string;
   /** Environment variable with a folder that holds the binary under its name. */
@@ -55,6 +61,8 @@ export interface Recipe {
   readonly module: string;
   readonly goPackage: string;
   readonly linkerFlags: readonly string[];
+  /** Build tags, joined by commas. */
+  readonly tags?: string;
   /** Measured build time on two cores with an empty build cache, for the progress line. */
   readonly usualBuild: string;
 }
@@ -119,6 +127,25 @@ function oldestRecipe(name: "kube-apiserver" | "kube-controller-manager", usualB
     goPackage: `k8s.io/kubernetes/cmd/${name}`,
     linkerFlags: kubernetesLinkerFlags(oldestKubernetes),
     usualBuild,
+  };
+}
+
+function prometheusRecipe(name: "prometheus" | "promtool", rest: Pick<Recipe, "variable" | "usualBuild">): Recipe {
+  return {
+    name,
+    // Version 3.N.M is the module v0.3NN.M.
+    version: "3.11.3",
+    moduleVersion: "0.311.3",
+    acceptsChosen: { atLeast: "3.0.0", below: "4.0.0" },
+    acceptsFromPath: { atLeast: "3.0.0", below: "4.0.0" },
+    versionArguments: ["--version"],
+    downloads: {},
+    module: join(goFolder, "prometheus"),
+    goPackage: `github.com/prometheus/prometheus/cmd/${name}`,
+    linkerFlags: ["-X github.com/prometheus/common/version.Version=3.11.3"],
+    // Without the service discoveries of clouds: half of the sources.
+    tags: "remove_all_sd",
+    ...rest,
   };
 }
 
@@ -204,6 +231,21 @@ export const recipes: Readonly<Record<BinaryName, Recipe>> = {
     goPackage: ".",
     linkerFlags: [],
     usualBuild: "a minute",
+  },
+  promtool: prometheusRecipe("promtool", { variable: "PROMTOOL_BIN", usualBuild: "about a minute" }),
+  prometheus: prometheusRecipe("prometheus", { variable: "PROMETHEUS_BIN", usualBuild: "about two minutes" }),
+  "kube-state-metrics": {
+    name: "kube-state-metrics",
+    version: "2.15.0",
+    variable: "KUBE_STATE_METRICS_BIN",
+    acceptsChosen: { atLeast: "2.10.0", below: "3.0.0" },
+    acceptsFromPath: { atLeast: "2.15.0", below: "3.0.0" },
+    versionArguments: ["version"],
+    downloads: {},
+    module: join(goFolder, "kube-state-metrics"),
+    goPackage: "k8s.io/kube-state-metrics/v2",
+    linkerFlags: ["-X github.com/prometheus/common/version.Version=2.15.0"],
+    usualBuild: "about a minute",
   },
 };
 

@@ -479,6 +479,11 @@ describe("values are refused with a clear line", () => {
       { ...base, scaivault: { auth: { method: "token", existingSecret: "s" } } },
       /config\.scaivault\.url: needed/,
     ],
+    [
+      "a bound of freshness that no bucket has",
+      { ...base, metrics: { rules: { freshness: { seconds: 1000 } } } },
+      /\/metrics\/rules\/freshness\/seconds/,
+    ],
     ["marks at two places", { ...base, config: { marks: {} } }, /config\.marks: the chart sets this/],
   ])("%s", async (_what, values, message) => {
     const ran = await renderRaw(helm, values);
@@ -540,6 +545,64 @@ describe("the rest", () => {
         "ServiceAccount",
       ].toSorted(),
     );
+  });
+
+  test("metrics of objects keep their own namespace, alerts and dashboard come when asked for", async () => {
+    const objects = await render(helm, {
+      ...base,
+      metrics: {
+        objects: true,
+        serviceMonitor: { enabled: true },
+        rules: {
+          enabled: true,
+          labels: { release: "kube-prometheus-stack" },
+          alertLabels: { team: "platform" },
+          severities: { critical: "page" },
+          runbookURL: "https://runbooks.example.com/scaivault/",
+          freshness: { seconds: 900, ratio: 0.95 },
+        },
+        dashboard: { enabled: true, namespace: "monitoring", annotations: { folder: "Secrets" } },
+      },
+    });
+    expect(at(one(objects, "ServiceMonitor"), "spec.endpoints.0.honorLabels")).toBe(true);
+    const rule = one(objects, "PrometheusRule");
+    expect(rule.metadata).toMatchObject({ namespace: "scaivault", labels: { release: "kube-prometheus-stack" } });
+    const alerts = at(rule, "spec.groups.0.rules") as {
+      alert: string;
+      expr: string;
+      labels: Record<string, string>;
+      annotations: Record<string, string>;
+    }[];
+    for (const { alert, labels, annotations } of alerts) {
+      expect(["page", "warning"]).toContain(labels["severity"]);
+      expect(labels["team"]).toBe("platform");
+      expect(annotations["runbook_url"]).toBe(`https://runbooks.example.com/scaivault/${alert}.md`);
+    }
+    const late = alerts.find(({ alert }) => alert === "ScaiVaultFreshnessLow");
+    expect(late?.expr).toContain('le=~"900([.]0)?"');
+    expect(late?.expr).toMatch(/< 0\.95$/);
+    expect(late?.annotations["description"]).toContain("within 900 seconds");
+    const dashboard = one(objects, "ConfigMap", "scaivault-operator-dashboard");
+    expect(dashboard.metadata).toMatchObject({
+      namespace: "monitoring",
+      labels: { grafana_dashboard: "1" },
+      annotations: { folder: "Secrets" },
+    });
+    const json = at(dashboard, "data") as Record<string, string>;
+    expect(JSON.parse(json["scaivault-operator.json"] ?? "")).toEqual(
+      JSON.parse(readFileSync(join(chart, "files/monitoring/dashboard.json"), "utf8")),
+    );
+    const config = at(one(objects, "ConfigMap", "scaivault-operator"), "data") as Record<string, string>;
+    expect(parse(config["config.yaml"] ?? "")).toMatchObject({ metrics: { objects: true } });
+  });
+
+  test("alerts and dashboard are not there by themselves, and not without metrics", async () => {
+    const asked = { serviceMonitor: { enabled: true }, rules: { enabled: true }, dashboard: { enabled: true } };
+    for (const metrics of [{}, { ...asked, enabled: false }]) {
+      const objects = await render(helm, { ...base, metrics });
+      const kinds = objects.map(({ kind, metadata }) => `${kind} ${metadata.name}`);
+      expect(kinds.filter((kind) => /ServiceMonitor|PrometheusRule|dashboard/.test(kind))).toEqual([]);
+    }
   });
 
   test("two installs meet in no cluster-scoped name when the second leaves out what is shared", async () => {

@@ -131,7 +131,7 @@ values.config: two places for one thing end in a surprise.
   "marks" (dict "keyFiles" $files)
   "leaderElection" (dict "leaseName" (include "scaivault-operator.leaseName" .))
   "health" (dict "port" (int .Values.ports.health))
-  "metrics" (dict "port" (int .Values.metrics.port))
+  "metrics" (dict "port" (int .Values.metrics.port) "objects" .Values.metrics.objects)
 -}}
 {{- if not .Values.metrics.enabled }}{{- $_ := set $set.metrics "address" "127.0.0.1" -}}{{- end -}}
 {{- with .Values.watchNamespaces }}{{- $_ := set $set "watchNamespaces" (uniq .) -}}{{- end -}}
