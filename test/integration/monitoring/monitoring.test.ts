@@ -204,7 +204,7 @@ describe("the dashboard", () => {
   };
   const queries = panels.flatMap(({ title, targets = [] }) => targets.map(({ expr }) => [title, expr] as const));
   const filled = (expression: string): string =>
-    expression.replaceAll("$__rate_interval", "1m").replaceAll(/\$(namespace|backend)\b/g, ".*");
+    expression.replaceAll("$__rate_interval", "1m").replaceAll(/\$(?:namespace|backend)\b/g, ".*");
 
   it.each(queries)("%s: %s", async (_title, expression) => {
     const samples = await prometheus.query(filled(expression));
