@@ -283,6 +283,8 @@ describe("alerts", () => {
 });
 
 describe("kube-state-metrics", () => {
+  const customResource = { customresource_group: "scaivault.scailabs.ai", customresource_version: "v1alpha1" };
+
   it("tells of our kinds by the configuration that is shipped", async () => {
     const folder = join(op.folder, "kube-state-metrics");
     mkdirSync(folder);
@@ -296,19 +298,30 @@ describe("kube-state-metrics", () => {
     });
     try {
       const { billing, shop } = op.ns;
+      const line = (kind: string, metric: string, labels: Record<string, string>, one: number): string => {
+        const all = Object.entries({ ...customResource, customresource_kind: kind, ...labels }).sort(([a], [b]) =>
+          a < b ? -1 : 1,
+        );
+        const text = all.map(([name, label]) => `${name}="${label}"`).join(",");
+        return `scaivault_${kind.toLowerCase()}_${metric}{${text}} ${one}`;
+      };
+      const db = { backend: "aws", namespace: billing, name: "db" };
+      const missing = { ...db, name: "missing" };
+      const broken = { namespace: shop, name: "broken", store: "aws-secrets-manager" };
       const lines = [
-        `scaivault_secretsync_condition{customresource_group="scaivault.scailabs.ai",customresource_kind="SecretSync",customresource_version="v1alpha1",backend="aws",name="db",namespace="${billing}",reason="InSync",type="Ready"} 1`,
-        `scaivault_secretsync_condition{customresource_group="scaivault.scailabs.ai",customresource_kind="SecretSync",customresource_version="v1alpha1",backend="aws",name="missing",namespace="${billing}",reason="SourceNotFound",type="Ready"} 0`,
-        `scaivault_secretsync_suspended{customresource_group="scaivault.scailabs.ai",customresource_kind="SecretSync",customresource_version="v1alpha1",backend="aws",name="off",namespace="${billing}"} 1`,
-        `scaivault_federationbackend_condition{customresource_group="scaivault.scailabs.ai",customresource_kind="FederationBackend",customresource_version="v1alpha1",name="broken",namespace="${shop}",reason="CredentialNotFound",store="aws-secrets-manager",type="Ready"} 0`,
-        `scaivault_federationbackend_dependants{customresource_group="scaivault.scailabs.ai",customresource_kind="FederationBackend",customresource_version="v1alpha1",name="aws",namespace="${billing}",store="aws-secrets-manager"} 6`,
+        line("SecretSync", "condition", { ...db, type: "Ready", reason: "InSync" }, 1),
+        line("SecretSync", "condition", { ...missing, type: "Ready", reason: "SourceNotFound" }, 0),
+        line("SecretSync", "suspended", { ...db, name: "off" }, 1),
+        line("SecretSync", "observed_generation", db, 1),
+        line("FederationBackend", "condition", { ...broken, type: "Ready", reason: "CredentialNotFound" }, 0),
+        line("FederationBackend", "dependants", { ...broken, namespace: billing, name: "aws" }, 6),
       ];
       let text = "";
       await waitFor(
-        async () => lines.every((line) => text.includes(line)) || ((text = await program.metrics()), false),
+        async () => lines.every((wanted) => text.includes(wanted)) || ((text = await program.metrics()), false),
         20_000,
       );
-      for (const line of lines) expect(text.split("\n")).toContain(line);
+      for (const wanted of lines) expect(text.split("\n")).toContain(wanted);
       const named = new Set([...text.matchAll(/^(scaivault_\w+)\{/gm)].map(([, name]) => name));
       const { spec } = parse(readFileSync(configFile, "utf8")) as {
         spec: { resources: { metricNamePrefix: string; metrics: { name: string }[] }[] };
