@@ -34,6 +34,8 @@ export const notRun: readonly NotRun[] = [
   { command: /^vault auth enable /, why: "the stage's Vault has it already, with logins of others" },
   { command: /^vault operator unseal/, why: "asks for a key" },
   { command: /^kubectl logs /, why: "no kubelet: the operator runs as a process, not in a pod" },
+  { command: /^kubectl port-forward /, why: "no kubelet: the operator runs as a process, not in a pod" },
+  { command: /^kubectl top /, why: "no kubelet, and no metrics server" },
   { command: /rollout status /, why: "no kubelet: a Deployment here gets no pods", instead: "local/deployment.ts" },
   { command: /^kubectl delete externalsecret /, why: "External Secrets Operator is not here; the tests play its part" },
   { command: /^npm run bench\b/, why: "takes minutes", instead: "test/examples/bench.test.ts" },

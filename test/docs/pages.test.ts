@@ -60,6 +60,9 @@ async function dryRun(objects: readonly Record<string, unknown>[]): Promise<void
   }
 }
 
+/** Kinds that the API server of the stage does not serve, or has already. */
+const notServed: ReadonlySet<string> = new Set(["CustomResourceDefinition", "ServiceMonitor", "PrometheusRule"]);
+
 /** Values of the chart: the schema, the rendered configuration, the rendered objects. */
 async function checkValues(text: string): Promise<void> {
   const base = { cluster: { name: "docs" } };
@@ -69,7 +72,7 @@ async function checkValues(text: string): Promise<void> {
   const objects = documentsOf(await stage.cluster.helm(release, given));
   const map = objects.find((one) => one["kind"] === "ConfigMap")?.["data"] as Record<string, string>;
   expect(loadConfig({ file: "config.yaml", text: map["config.yaml"] ?? "" }, {})).toMatchObject({ ok: true });
-  const served = objects.filter(({ kind }) => kind !== "CustomResourceDefinition" && kind !== "ServiceMonitor");
+  const served = objects.filter(({ kind }) => !notServed.has(String(kind)));
   for (const one of served) {
     const { namespace } = one["metadata"] as { namespace?: string };
     if (namespace !== undefined) await stage.kube.ensureNamespace(namespace);

@@ -119,6 +119,9 @@ export const plans: Readonly<Record<string, Plan>> = {
       [`'{"spec":{"authority":"ScaiVault"}}'`]: `'{"spec":{"authority":"ScaiVault"}}' --dry-run=server`,
     }),
   },
+  "docs/runbooks/ScaiVaultApprovalWaiting.md": { after: restore },
+  "docs/runbooks/ScaiVaultBrakeHeld.md": { after: restore },
+  "docs/runbooks/ScaiVaultFreshnessLow.md": { after: restore },
   "docs/uninstall.md": {
     when: "last",
     actors: { podsGo: async (stage) => stage.quickstart.operator?.stop() },
