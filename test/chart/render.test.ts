@@ -661,7 +661,12 @@ describe("the rest", () => {
         ? Object.entries(value).flatMap(([key, inner]) => leaves(inner, path === "" ? key : `${path}.${key}`))
         : [path];
     const values = parse(readFileSync(join(chart, "values.yaml"), "utf8")) as Record<string, unknown>;
-    const whole = new Set(["resources", "networkPolicy.scraper.podLabels", "networkPolicy.egress.dnsPodLabels"]);
+    const whole = new Set([
+      "resources",
+      "metrics.dashboard.labels",
+      "networkPolicy.scraper.podLabels",
+      "networkPolicy.egress.dnsPodLabels",
+    ]);
     const wanted = new Set(
       leaves(values, "").map((path) => [...whole].find((prefix) => path.startsWith(`${prefix}.`)) ?? path),
     );
