@@ -1,10 +1,11 @@
-// Writes what is made from the code: the CRDs, the chart's copies of them, the dashboard, and tables in docs/. With --check nothing is written; drift is said and the exit code is 1.
+// Writes what is made from the code: the CRDs, the chart's copies of them, the dashboard, tables in docs/, and the health script for Argo CD as a ConfigMap. With --check nothing is written; drift is said and the exit code is 1.
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { stringify } from "yaml";
 import { customResourceDefinitions } from "../src/api/crds.ts";
 import { dashboard } from "./dashboard.ts";
+import { generateArgocd } from "./generate-argocd.ts";
 import { generateDocs } from "./generate-docs.ts";
 import { syncChartCrds } from "./sync-chart-crds.ts";
 
@@ -51,7 +52,7 @@ if (current(join(root, dashboardFile)) !== dashboard()) {
   drift.push(dashboardFile);
   if (!checkOnly) writeFileSync(join(root, dashboardFile), dashboard());
 }
-drift.push(...syncChartCrds({ checkOnly }), ...(await generateDocs({ checkOnly })));
+drift.push(...syncChartCrds({ checkOnly }), ...(await generateDocs({ checkOnly })), ...generateArgocd({ checkOnly }));
 if (drift.length === 0) process.stdout.write("Generated files are up to date.\n");
 else if (checkOnly) {
   process.stderr.write(

@@ -110,7 +110,7 @@ export type BackendCounts = z.infer<typeof backendCounts>;
 
 export const observedGeneration = described(
   z.int().min(0).max(Number.MAX_SAFE_INTEGER),
-  "metadata.generation that this status is about.",
+  "metadata.generation that this status is about; 0 until the operator has looked at the object.",
 );
 export const lastHandledSyncRequest = statusText("Last handled value of the annotation sync-requested-at.", 64);
 

@@ -121,7 +121,14 @@ function crd(
             openAPIV3Schema: {
               type: "object",
               description,
-              properties: { ...typeMeta, kind: { type: "string", description: `${info.kind}.` }, spec, status },
+              properties: {
+                ...typeMeta,
+                kind: { type: "string", description: `${info.kind}.` },
+                spec,
+                // Tools (kstatus) take an object without a status for current. No generation is 0, so until the operator
+                // has looked at a new object they see that it has not.
+                status: { ...status, default: { observedGeneration: 0 } },
+              },
               required: ["spec"],
             },
           },

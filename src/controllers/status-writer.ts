@@ -38,7 +38,9 @@ export class StatusWriter {
       return known.status as S;
     // The watch has brought our write, and whatever others made of it since.
     this.#written.delete(key);
-    return (object as WithStatus<S>).status;
+    const { status } = object as WithStatus<S & { readonly conditions?: readonly unknown[] }>;
+    // The API server's default (`observedGeneration: 0`) is not a status that was written.
+    return status?.conditions === undefined ? undefined : status;
   }
 
   forget(kind: string, key: string): void {

@@ -25,7 +25,8 @@ const pages = ["README.md", ...readdirSync("docs").map((name) => join("docs", na
   name.endsWith(".md"),
 );
 const files = readdirSync("examples", { recursive: true, encoding: "utf8" })
-  .filter((name) => /\.ya?ml$/.test(name))
+  // Folders for kustomize, with objects of other tools; test/gitops/ has them.
+  .filter((name) => /\.ya?ml$/.test(name) && !name.startsWith("gitops/"))
   .map((name) => ({ at: join("examples", name), text: readFileSync(join("examples", name), "utf8") }));
 const examples = [...files, ...pages.flatMap(examplesOf)];
 

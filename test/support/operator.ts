@@ -45,6 +45,8 @@ export const VAULT_HOST = "vault.example.com:8200";
 export interface HarnessOptions<N extends string> {
   /** Short names; the real ones are unique and in `ns`. All are watched. */
   readonly namespaces: readonly N[];
+  /** What makes names of namespaces and cluster unique; fixed only where marks were made with it. Default: random. */
+  readonly id?: string;
   /** `tenancy` of the configuration; absent: tenancyMode Open. */
   readonly tenancy?: (ns: Readonly<Record<N, string>>) => readonly object[];
   /** Merged over the configuration file. */
@@ -135,7 +137,7 @@ export class Harness<N extends string = string> {
     watchRequests();
     const env = options.env ?? testEnvironment();
     await prepareAccount(env);
-    const id = randomBytes(3).toString("hex");
+    const id = options.id ?? randomBytes(3).toString("hex");
     const ns = Object.fromEntries(options.namespaces.map((name) => [name, `${name}-${id}`])) as Record<N, string>;
     for (const name of Object.values<string>(ns)) await env.kube.ensureNamespace(name);
     // Objects carry the machine's time, so the virtual clock begins there.
@@ -337,8 +339,9 @@ export class Harness<N extends string = string> {
   async assertSaneStatuses(): Promise<void> {
     for (const namespace of Object.values<string>(this.ns)) {
       for (const kind of ["SecretSync", "FederationBackend"] as const) {
+        // Without conditions it is the API server's default, not a status that the operator wrote.
         for (const { status } of await this.cluster.list<SyncThing>(kind, namespace))
-          if (status !== undefined) expectSaneConditions(status);
+          if (status?.conditions !== undefined) expectSaneConditions(status);
       }
     }
   }
@@ -348,12 +351,17 @@ export class Harness<N extends string = string> {
     return this.verdict("SecretSync", namespace, name, "True InSync", options);
   }
 
-  /** A FederationBackend on this file's AWS account with the operator's key in a released Secret. */
-  async awsBackend(namespace: string, name = "aws", spec: object = {}): Promise<void> {
+  /** The operator's key for this file's AWS account, released. */
+  async awsCredential(namespace: string, name: string): Promise<void> {
     const { accessKeyId, secretAccessKey } = operatorKey;
     const keys = { access_key_id: accessKeyId, secret_access_key: secretAccessKey };
+    await this.cluster.apply(credential(namespace, name, keys));
+  }
+
+  /** A FederationBackend on this file's AWS account with the operator's key in a released Secret. */
+  async awsBackend(namespace: string, name = "aws", spec: object = {}): Promise<void> {
+    await this.awsCredential(namespace, `${name}-key`);
     await this.cluster.apply(
-      credential(namespace, `${name}-key`, keys),
       backend(namespace, name, {
         type: "aws-secrets-manager",
         awsSecretsManager: { region: REGION, auth: { secretRef: { name: `${name}-key` } } },
