@@ -638,23 +638,6 @@ describe("the rest", () => {
     expect(one(documents(ran.stdout), "ServiceMonitor").apiVersion).toBe("monitoring.coreos.com/v1");
   });
 
-  test.each(["docs/install.md", "charts/scaivault-operator/README.md"])(
-    "every YAML block of %s is taken as values",
-    async (file) => {
-      const blocks = [...readFileSync(join(root, file), "utf8").matchAll(/^( *)```yaml\n([\s\S]*?)^\1```$/gm)].map(
-        ([, indent, text]) => (text ?? "").replaceAll(new RegExp(`^ {${indent?.length ?? 0}}`, "gm"), ""),
-      );
-      expect(blocks.length).toBeGreaterThan(0);
-      for (const block of blocks) {
-        const values = parse(block.replaceAll("DIGEST", "0".repeat(64))) as object;
-        const ran = await renderRaw(helm, { ...base, ...values });
-        expect(ran.stderr).toBe("");
-        const map = one(documents(ran.stdout), "ConfigMap")["data"] as Record<string, string>;
-        expect(loadConfig({ file: "config.yaml", text: map["config.yaml"] ?? "" }, {})).toMatchObject({ ok: true });
-      }
-    },
-  );
-
   test("README.md names every value, and no other", () => {
     const leaves = (value: unknown, path: string): string[] =>
       typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0

@@ -24,7 +24,7 @@ export const notRun: readonly NotRun[] = [
     why: "starts a whole environment of its own",
     instead: "test/examples/quickstart.test.ts",
   },
-  { command: /^npm test\b/, why: "this is it" },
+  { command: /^npm (?:test|run unit|run integration)\b/, why: "this is it" },
   {
     command: /^npm run local\b/,
     why: "starts a whole environment of its own",
@@ -103,16 +103,20 @@ const sameWord = (wanted: string, found: string): boolean => {
 
 function sameLine(wanted: string, found: string): boolean {
   const [a, b] = [wanted, found].map((line) => line.trim().split(/\s+/)) as [string[], string[]];
+  // `...` as the last word stands for any rest of the line.
+  if (a.at(-1) === "..." && a.length <= b.length + 1)
+    return a.slice(0, -1).every((word, index) => sameWord(word, b[index] ?? ""));
   return a.length === b.length && a.every((word, index) => sameWord(word, b[index] ?? ""));
 }
 
 /**
  * Whether an output is what a page shows: each line of the page stands in the output, in this order; spaces, ages, times and
- * version ids do not count. A line `...` stands for any lines.
+ * version ids do not count. A line `...` stands for any lines. A command with nothing below prints nothing.
  * @returns the first line that is missing
  */
 export function missingLine(wanted: readonly string[], output: string): string | undefined {
   const found = output.split("\n");
+  if (wanted.every((line) => line.trim() === "") && output.trim() !== "") return "nothing";
   let from = 0;
   for (const line of wanted) {
     if (line.trim() === "" || line.trim() === "...") continue;

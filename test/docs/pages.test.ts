@@ -15,7 +15,10 @@ import { plans, type When } from "./plans.ts";
 import { type Scratch, Stage } from "./stage.ts";
 
 let stage: Stage;
-const pages = await readPages();
+/** Pages with plans first, in the order of the plans. */
+const names = Object.keys(plans);
+const rank = ({ name }: Page): number => (names.includes(name) ? names.indexOf(name) : names.length);
+const pages = (await readPages()).toSorted((a, b) => rank(a) - rank(b));
 
 /** Checks that need the stage; the others are done by test/unit/docs-blocks.test.ts and rights.test.ts. */
 const here = new Set<Check["kind"]>(["objects", "values", "patch", "shell", "console", "seed"]);
@@ -30,7 +33,8 @@ interface Played {
 function played(page: Page, when: When): Played[] {
   return page.blocks.flatMap((block) => {
     const check = checkOf(block);
-    if (typeof check === "string" || !(here.has(check.kind) || block.note?.options["file"] !== undefined)) return [];
+    const { file, actor } = block.note?.options ?? {};
+    if (typeof check === "string" || !(here.has(check.kind) || file !== undefined || actor !== undefined)) return [];
     const own = block.note?.options["when"] ?? plans[page.name]?.when ?? "playing";
     return own === when ? [{ at: block.at, block, check }] : [];
   });

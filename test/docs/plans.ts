@@ -78,16 +78,17 @@ export const plans: Readonly<Record<string, Plan>> = {
       await kubectl(stage, "delete", objects.syncs, "invoices");
       await kubectl(stage, "delete", "secret", "invoices");
     },
-    replace: (stage) => ({
+    replace: (stage, scratch) => ({
       "--url https://scaivault.scailabs.ai": `--url ${stage.scaivault.facts.url} --ca ${stage.env.facts.caFile}`,
+      "./token": `${scratch.folder}/token`,
     }),
   },
-  "charts/scaivault-operator/README.md": { when: "bare", after: uninstall },
   "docs/install.md": {
     when: "bare",
     before: async (stage, scratch) => scratch.write("token", stage.scaivault.server.token),
     after: uninstall,
   },
+  "charts/scaivault-operator/README.md": { when: "bare", after: uninstall },
   "docs/federationbackend.md": {
     async before(stage, scratch) {
       const { aws } = logins(stage);
@@ -107,6 +108,10 @@ export const plans: Readonly<Record<string, Plan>> = {
       makeEqual: (stage) => patchStripe(stage, { stringData: esoData }),
       orphan: (stage) => patchStripe(stage, { metadata: { ownerReferences: null } }),
     },
+  },
+  "docs/quickstart.md": {
+    replace: () => ({ "node scripts/with-node.mjs src/main.ts": "scaivault-operator" }),
+    after: restore,
   },
   "docs/reasons.md": {
     // An object of its own, since the commands change what they are tried on.
