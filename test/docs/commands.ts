@@ -24,6 +24,11 @@ export const notRun: readonly NotRun[] = [
     why: "starts a whole environment of its own",
     instead: "test/examples/quickstart.test.ts",
   },
+  {
+    command: /^(?:node scripts\/with-node\.mjs scripts\/keep-release\.ts|UPGRADE_RECORD=)/,
+    why: "keeps a release for good, once",
+    instead: "test/upgrade/golden.test.ts",
+  },
   { command: /^npm (?:test|run unit|run integration)\b/, why: "this is it" },
   {
     command: /^npm run local\b/,
