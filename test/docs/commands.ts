@@ -27,7 +27,7 @@ export const notRun: readonly NotRun[] = [
   {
     command: /^(?:node scripts\/with-node\.mjs scripts\/keep-release\.ts|UPGRADE_RECORD=)/,
     why: "keeps a release for good, once",
-    instead: "test/upgrade/golden.test.ts",
+    instead: "test/upgrade/between.test.ts",
   },
   { command: /^npm (?:test|run unit|run integration)\b/, why: "this is it" },
   {
