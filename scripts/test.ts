@@ -31,6 +31,7 @@ const steps: readonly { name: string; args: string[]; suite?: string }[] = [
   { name: "generated", args: own("scripts/generate.ts", "--check") },
   { name: "lockfile", args: own("scripts/check-lockfile.ts") },
   { name: "unit", args: suite("unit"), suite: "unit" },
+  { name: "binaries", args: own("local/make.ts") },
   { name: "integration", args: suite("integration"), suite: "integration" },
 ];
 

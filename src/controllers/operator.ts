@@ -28,8 +28,6 @@ import type { World } from "./world.ts";
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
-/** Workers of each store beside the configured ones, for hand edits of copies and for changes of single objects. */
-const URGENT_WORKERS = 2;
 const REFUSED_RETRY_MS = 60_000;
 const RECHECK_MS = 10_000;
 
@@ -70,7 +68,6 @@ export class OperatorTerm {
     this.#syncQueues = new QueueSet({
       clock: options.clock,
       workers: options.workers,
-      urgentWorkers: URGENT_WORKERS,
       handler: (key, context) => this.#reconcileSync(key, context.lane, context.signal),
       onError,
     });
@@ -178,7 +175,7 @@ export class OperatorTerm {
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
     const { changed, again } = await this.#timed("FederationBackend", () => this.#backends.reconcile(key, signal));
-    if (changed) this.#enqueueDependants([key], "change");
+    if (changed) this.#enqueueDependants([key], "user");
     if (again) return { requeueAfterMs: RECHECK_MS };
     const state = this.#registry.get(key);
     // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
@@ -190,7 +187,7 @@ export class OperatorTerm {
     if (!specChanged(object, old)) return;
     this.#backendQueue.add(keyOf(object), "user");
     // Grants may have changed although the store is the same.
-    this.#enqueueDependants([keyOf(object)], "change");
+    this.#enqueueDependants([keyOf(object)], "user");
   }
 
   #credentialChanged(object: PartialObjectMetadata): void {
@@ -261,7 +258,7 @@ export class OperatorTerm {
       for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {
         const concerned = changed.size > 0 && concerns(object, changed);
         const looked = event.full || (asked.size > 0 && concerns(object, asked));
-        if (looked || concerned) this.#enqueueSync(object, concerned ? "change" : "refresh");
+        if (looked || concerned) this.#enqueueSync(object, concerned ? "drift" : "refresh");
       }
       this.#backendQueue.add(backend, "refresh");
     }

@@ -1,7 +1,7 @@
 import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
 import type { SyncSituation } from "../decide/index.ts";
 import { reasons, SyncError } from "../errors/index.ts";
-import type { KubeObject, Lane } from "../runtime/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -14,14 +14,12 @@ import type { World } from "./world.ts";
 /** When to look again, and how urgent that is. */
 export interface Requeue {
   readonly requeueAfterMs?: number;
-  readonly lane?: Lane;
+  readonly lane?: "user" | "drift" | "retry" | "refresh";
 }
 
 const MAX_BACKOFF_MS = 300_000;
 const MOVED_MS = 50;
 const REQUEST_EVERY_MS = 30_000;
-/** How long after the start an object may say nothing because its store was not polled yet. */
-const FIRST_POLL_MS = 2_000;
 
 /** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
 export class SyncController {
@@ -31,10 +29,8 @@ export class SyncController {
   readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
   readonly #requests = new Map<string, { value: string; atMs: number }>();
-  readonly #startedMs: number;
 
   constructor(world: World, status: StatusWriter) {
-    this.#startedMs = world.clock.now();
     this.#world = world;
     this.#status = status;
     this.#evaluator = new SyncEvaluator(world);
@@ -84,7 +80,10 @@ export class SyncController {
     }
     const outcome = await this.#evaluate(subject, lane, signal);
     if (outcome === "Moved") return { requeueAfterMs: MOVED_MS, lane: "user" };
-    if (outcome === undefined) return this.#waitingForPoll(object, subject);
+    if (outcome === undefined) {
+      await this.#waitingForPoll(object, subject);
+      return {};
+    }
     if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
     const next = this.#next(key, outcome);
@@ -102,21 +101,16 @@ export class SyncController {
     }
   }
 
-  /**
-   * An object that was never looked at says so; one that was keeps what it says. Right after the start all wait for the first
-   * poll, which is about to end: to say so would be a write for each of them.
-   */
-  async #waitingForPoll(object: KubeObject, subject: Subject): Promise<Requeue> {
+  /** An object that was never looked at says so; one that was keeps what it says. */
+  async #waitingForPoll(object: KubeObject, subject: Subject): Promise<void> {
     const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
-    if (before !== undefined) return {};
-    const waitMs = this.#startedMs + FIRST_POLL_MS - this.#world.clock.now();
-    if (waitMs > 0) return { requeueAfterMs: waitMs };
+    if (before?.observedGeneration === object.metadata.generation) return;
+    if (before !== undefined) return;
     await this.#report(object, subject, {
       kind: "Refused",
       reason: "Progressing",
       message: "",
     });
-    return {};
   }
 
   async #report(

@@ -24,8 +24,6 @@ export interface WorkerOptions {
   readonly clock: Clock;
   /** How many keys are worked on at once. */
   readonly workers: number;
-  /** How many more of the lanes `user` and `drift`, so that nothing slow keeps people waiting. Default 0. */
-  readonly urgentWorkers?: number;
   readonly handler: WorkHandler;
   /** After this time the item's signal aborts. Default: none. */
   readonly itemTimeoutMs?: number;
@@ -50,9 +48,7 @@ export class WorkerPool {
   constructor(queue: WorkQueue, options: WorkerOptions) {
     this.#queue = queue;
     this.#options = options;
-    const { workers, urgentWorkers = 0 } = options;
-    const loops = Array.from({ length: workers + urgentWorkers }, (_, at) => this.#loop(at >= workers));
-    this.#loops = Promise.all(loops);
+    this.#loops = Promise.all(Array.from({ length: options.workers }, () => this.#loop()));
   }
 
   /** Aborts the work on a key, if there is any. */
@@ -82,10 +78,8 @@ export class WorkerPool {
     return ended;
   }
 
-  async #loop(urgentOnly: boolean): Promise<void> {
-    for (;;) {
-      const item = await this.#queue.next({ urgentOnly });
-      if (item === undefined) return;
+  async #loop(): Promise<void> {
+    for (let item = await this.#queue.next(); item !== undefined; item = await this.#queue.next()) {
       await this.#work(item);
     }
   }

@@ -27,7 +27,7 @@ export const notRun: readonly NotRun[] = [
   {
     command: /^(?:node scripts\/with-node\.mjs scripts\/keep-release\.ts|UPGRADE_RECORD=)/,
     why: "keeps a release for good, once",
-    instead: "test/upgrade/between.test.ts",
+    instead: "test/upgrade/golden.test.ts",
   },
   { command: /^npm (?:test|run unit|run integration)\b/, why: "this is it" },
   {
@@ -43,6 +43,20 @@ export const notRun: readonly NotRun[] = [
   { command: /^kubectl top /, why: "no kubelet, and no metrics server" },
   { command: /rollout status /, why: "no kubelet: a Deployment here gets no pods", instead: "local/deployment.ts" },
   { command: /^kubectl delete externalsecret /, why: "External Secrets Operator is not here; the tests play its part" },
+  {
+    command: /^kubectl (?:apply -k examples\/gitops|-n payments wait )/,
+    why: "the backend needs a login that is not in Git",
+    instead: "test/gitops/layouts.test.ts",
+  },
+  {
+    command: /^helm upgrade scaivault-operator /,
+    why: "needs a release from before, and pods that roll",
+    instead: "test/upgrade/helm.test.ts",
+  },
+  {
+    command: /^(?:node scripts\/with-node\.mjs scripts\/keep-release\.ts|UPGRADE_RECORD=)/,
+    why: "writes the files that tests read",
+  },
   { command: /^npm run bench\b/, why: "takes minutes", instead: "test/examples/bench.test.ts" },
 ];
 

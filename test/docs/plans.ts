@@ -98,6 +98,12 @@ export const plans: Readonly<Record<string, Plan>> = {
     },
     after: restore,
   },
+  "docs/gitops.md": {
+    async before(stage) {
+      await stage.kube.ensureNamespace("argocd");
+      await stage.cluster.kubectl(["-n", "argocd", "create", "configmap", "argocd-cm"]);
+    },
+  },
   "docs/adopt.md": {
     before: (stage) => esoSecret(stage),
     async after(stage) {
