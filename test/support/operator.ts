@@ -58,6 +58,8 @@ export interface HarnessOptions<N extends string> {
   readonly apiServer?: string;
   /** Other parts than the shared ones, such as a Vault or a control plane of the test's own. */
   readonly env?: TestEnvironment;
+  /** Another operator of the fleet: its clock, stores, mark keys and ScaiVault identity are this one's too. */
+  readonly fleet?: Harness<string>;
 }
 
 /** What the outside saw since `mark`. */
@@ -109,6 +111,8 @@ export class Harness<N extends string = string> {
   #running: { operator: Operator; term: OperatorTerm; abort: AbortController; done: Promise<void> } | undefined;
   #audit = 0;
   #vaultAudit = 0;
+  /** All operators of the fleet, this one among them; the first has the stores. */
+  #fleet: Harness<string>[] = [this as Harness<string>];
 
   private constructor(
     env: TestEnvironment,
@@ -142,12 +146,18 @@ export class Harness<N extends string = string> {
     for (const name of Object.values<string>(ns)) await env.kube.ensureNamespace(name);
     // Objects carry the machine's time, so the virtual clock begins there.
     let harness: Harness<N> | undefined = undefined as Harness<N> | undefined;
-    const clock = new VirtualClock(Date.now(), { settle: async () => harness?.quiet() });
-    const asm = await env.ownAsm({ clock });
-    const scaivault = await env.ownScaiVault({ clock, ...options.scaivault });
+    const { fleet } = options;
+    const clock = fleet?.clock ?? new VirtualClock(Date.now(), { settle: async () => harness?.quiet() });
+    const asm = fleet?.asm ?? (await env.ownAsm({ clock }));
+    const scaivault = fleet?.scaivault ?? (await env.ownScaiVault({ clock, ...options.scaivault }));
     const folder = mkdtempSync(join(tmpdir(), "operator-test-"));
     const file = await configFile(env, { ...options, id, ns, asm, scaivault, folder });
+    if (fleet !== undefined) file["marks"] = fleet.file["marks"];
     harness = new Harness<N>(env, ns, { clock, asm, scaivault, folder, file });
+    if (fleet !== undefined) {
+      harness.#fleet = fleet.#fleet;
+      harness.#fleet.push(harness as Harness<string>);
+    }
     const { scaivaultLimits } = options;
     if (scaivaultLimits !== undefined) harness.more = { scaivaultLimits };
     await harness.mark();
@@ -230,14 +240,15 @@ export class Harness<N extends string = string> {
       await this.env.kube.request({ method: "DELETE", path: `/api/v1/namespaces/${namespace}` });
     }
     this.aws.close();
-    await Promise.all([this.asm.stop(), this.scaivault.stop()]);
+    if (this.#fleet[0] === (this as Harness<string>)) await Promise.all([this.asm.stop(), this.scaivault.stop()]);
     rmSync(this.folder, { recursive: true, force: true });
     if (failure !== undefined) throw failure as Error;
   }
 
   /** Nothing in flight but what hangs. */
   quiet(): Promise<void> {
-    return quiet({ others: () => this.#running?.operator.transport.inFlight ?? 0, hungMs: this.hungMs });
+    const inFlight = () => this.#fleet.map((one) => one.#running?.operator.transport.inFlight ?? 0);
+    return quiet({ others: () => inFlight().reduce((sum, one) => sum + one, 0), hungMs: this.hungMs });
   }
 
   /** Nothing in flight and no key due. What waits for its time stays. */
@@ -251,8 +262,8 @@ export class Harness<N extends string = string> {
   }
 
   #busy(): boolean {
-    if (this.#running === undefined) return false;
-    return this.#running.term.queueDepths().some(({ depth, inFlight }) => depth > 0 || inFlight > 0);
+    const depths = this.#fleet.flatMap((one) => one.#running?.term.queueDepths() ?? []);
+    return depths.some(({ depth, inFlight }) => depth > 0 || inFlight > 0);
   }
 
   /** Moves the virtual clock and lets what that set off come to its end. */
