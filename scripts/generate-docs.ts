@@ -28,7 +28,7 @@ function typeOf(schema: z.core.$ZodType): string {
     return unwrap(schema.def.element) instanceof z.ZodObject ? "list of objects" : "list of texts";
   if (schema instanceof z.ZodBoolean) return "true or false";
   if (schema instanceof z.ZodUnion) return "text or integer";
-  if (schema instanceof z.ZodNumber) return "integer";
+  if (schema instanceof z.ZodNumber) return schema.format === null ? "number" : "integer";
   return (z.globalRegistry.get(schema) as Record<string, unknown> | undefined)?.["format"] === "date-time"
     ? "time"
     : "text";

@@ -269,7 +269,8 @@ function scaivaultSide(
     userAgent: product,
     cluster: config.cluster.name,
     guard,
-    budget: new RateBudget({ clock, ...(limits === undefined ? {} : { limits }) }),
+    readOnly: scaivault.role === "Reader",
+    budget: new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } }),
     tokens: tokensOf(scaivault.auth, { network, http, basePath }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
@@ -284,7 +285,9 @@ function scaivaultSide(
       else log.info("ScaiVault reachable");
     },
   });
-  return { target, observations, id: `${url.host}${basePath}/${scaivault.tenantID ?? ""}` };
+  const { role } = scaivault;
+  const takeOverFrom = new Set(scaivault.takeOverFrom);
+  return { role, takeOverFrom, target, observations, id: `${url.host}${basePath}/${scaivault.tenantID ?? ""}` };
 }
 
 /** A URL of the configuration as the address that is connected to, checked, and the path there (without a slash at its end). */

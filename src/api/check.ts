@@ -178,7 +178,8 @@ function lengthBounds(schema: z.ZodArray): { readonly minimum?: number; readonly
 
 function scalarCode(schema: z.core.$ZodType, value: unknown): SchemaProblemCode {
   if (schema instanceof z.ZodString && typeof value === "string") return "Length";
-  if (schema instanceof z.ZodNumber && Number.isInteger(value)) return "OutOfRange";
+  if (schema instanceof z.ZodNumber && (schema.format === null ? typeof value === "number" : Number.isInteger(value)))
+    return "OutOfRange";
   return "WrongType";
 }
 
@@ -193,8 +194,9 @@ function scalarMessage(schema: z.core.$ZodType, value: unknown): string {
         : `write at most ${maxLength} characters`
       : "write a text; put it in quotes when it looks like a number, date or true/false";
   if (schema instanceof z.ZodNumber) {
-    const { minValue, maxValue } = schema;
-    return `write a whole number from ${minValue} to ${maxValue}, without quotes`;
+    const { minValue, maxValue, format } = schema;
+    const kind = format === null ? "number" : "whole number";
+    return `write a ${kind} from ${minValue} to ${maxValue}, without quotes`;
   }
   return "write another value";
 }

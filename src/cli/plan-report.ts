@@ -59,11 +59,13 @@ export interface PlanReport {
   };
   /** Warnings about the manifests. */
   readonly findings: readonly Finding[];
+  /** What the operator's role means for the plan. */
+  readonly note?: string;
 }
 
 const broken: ReadonlySet<PlannedTarget["state"]> = new Set(["Failed", "Unknown", "Conflict"]);
 
-export function planReport(plans: readonly ObjectPlan[], findings: readonly Finding[]): PlanReport {
+export function planReport(plans: readonly ObjectPlan[], findings: readonly Finding[], note?: string): PlanReport {
   const objects = plans.map(reported);
   const open = objects.flatMap(({ actions }) => actions.filter(({ held }) => !held));
   const count = (...kinds: Action["kind"][]) => open.filter(({ action }) => kinds.includes(action)).length;
@@ -77,6 +79,7 @@ export function planReport(plans: readonly ObjectPlan[], findings: readonly Find
       failed: objects.filter(({ result }) => result === "Failed").length,
     },
     findings,
+    ...(note === undefined ? {} : { note }),
   };
 }
 
@@ -191,6 +194,7 @@ export function renderReport(report: PlanReport): string {
     ...report.findings.map(findingLine),
     ...blocks,
     `${total}${failed === 0 ? "" : `, ${failed} with errors`}`,
+    ...(report.note === undefined ? [] : [report.note]),
   ].join("\n");
 }
 

@@ -8,6 +8,7 @@ import { exitCodeOf, planReport, renderReport, withoutPaths } from "./plan-repor
 import { startProgress } from "./progress.ts";
 import { configOf, configOption, isConfig } from "./run.ts";
 import { inspectManifests, readManifests } from "./validate.ts";
+import { readerNote } from "./validate-rights.ts";
 
 /** What a plan is made with. */
 export interface PlannerRun {
@@ -70,6 +71,7 @@ async function handle(planner: Planner, args: CommandArguments, io: CommandIO): 
     const made = planReport(
       plans,
       all.filter(({ code }) => code !== "NotWatched"),
+      readerNote(config),
     );
     const shown = redact ? withoutPaths(made) : made;
     return { exitCode: exitCodeOf(made), data: shown, text: renderReport(shown) };

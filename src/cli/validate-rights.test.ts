@@ -116,6 +116,17 @@ describe("rights of the configuration", () => {
     expect(said(aws("scaivault"), open)).toEqual([expect.stringContaining("[NamespaceProtected]")]);
   });
 
+  it("of a reader are rights to read", () => {
+    const by = (read: string) => {
+      const given = config(`tenancy: [{ namespaces: [billing], scaivault: { read: ["${read}"] } }]`);
+      return { ...given, scaivault: { ...given.scaivault, role: "Reader" } as never };
+    };
+    expect(said(sync("billing", "shared/a"), by("shared/*"))).toEqual([]);
+    expect(said(sync("billing", "shared/a"), by("other/*"))).toEqual([
+      "error: SecretSync billing/s spec.targets.scaivault.path: namespace billing may not read shared/a in ScaiVault (tenancy.scaivault.read) [NotGranted]",
+    ]);
+  });
+
   it("are not spoken of without a configuration or without a namespace", () => {
     expect(validateManifests([{ file: "x.yaml", text: sync("shop", "x/y") }]).findings).toEqual([]);
     expect(said(sync("shop", "x/y").replace(", namespace: shop", ""))).toEqual([]);

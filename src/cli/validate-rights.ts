@@ -7,6 +7,16 @@ import { backendSpecOf, type ManifestObject, syncSpecOf } from "./validate-manif
 
 type Path = readonly (string | number)[];
 
+/** What `scaivault.role: Reader` means for the objects; undefined with a writer. */
+export function readerNote(config: Config): string | undefined {
+  if (config.scaivault?.role !== "Reader") return undefined;
+  return (
+    "scaivault.role is Reader: cluster " +
+    `${config.cluster.name} writes and deletes nothing in ScaiVault; a path is in sync once the fleet's writer has written ` +
+    "the wanted version, until then WaitingForWriter. Kubernetes Secrets are written."
+  );
+}
+
 /** What the operator's configuration says about the objects: by the same rules as `run`. */
 export function checkAgainstConfig(objects: readonly ManifestObject[], config: Config): readonly Finding[] {
   const rights = createRights(config);
@@ -51,8 +61,10 @@ function checkTarget(spec: SecretSyncSpec, { rights, config, namespace, report }
     return;
   }
   const write = rights.scaivault(namespace, scaivault.path, "write");
-  const observes = spec.apply === "Never" && rights.scaivault(namespace, scaivault.path, "read").ok;
-  if (!observes) report(["spec", "targets", "scaivault", "path"], write);
+  const read = rights.scaivault(namespace, scaivault.path, "read");
+  const reads = config.scaivault.role === "Reader";
+  const enough = (reads || spec.apply === "Never") && (read.ok || write.ok);
+  if (!enough) report(["spec", "targets", "scaivault", "path"], reads ? read : write);
 }
 
 function checkBackend(spec: FederationBackendSpec, { rights, namespace, report }: Checking): void {

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { CommandIO } from "./command.ts";
 import { findingLine } from "./findings.ts";
@@ -191,6 +194,26 @@ describe("validate", () => {
     expect((await run({}, { filename: ["-"] }, GOOD)).text).toBe(
       "2 objects checked: 0 errors, 0 warnings; rights unknown without --config",
     );
+  });
+
+  it("says what a reader is, with the reader's configuration", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "validate-"));
+    const config = join(folder, "config.yaml");
+    const text = (role: string) => `cluster: { name: prod-2 }
+operatorNamespace: scaivault-system
+marks: { keyFiles: [/keys/1] }
+tenancyMode: Open
+scaivault: { url: "https://scaivault.scailabs.ai", auth: { tokenFile: /t }, role: ${role} }
+`;
+    writeFileSync(config, text("Reader"));
+    const reader = await run({ "a.yaml": GOOD }, { filename: ["a.yaml"], config });
+    expect(reader.exitCode).toBe(0);
+    expect(reader.text).toContain("scaivault.role is Reader: cluster prod-2 writes and deletes nothing in ScaiVault");
+    writeFileSync(config, text("Writer"));
+    expect((await run({ "a.yaml": GOOD }, { filename: ["a.yaml"], config })).text).toBe(
+      "2 objects checked: 0 errors, 0 warnings",
+    );
+    rmSync(folder, { recursive: true });
   });
 
   it("ends with 1 for files that are not there", async () => {

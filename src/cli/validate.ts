@@ -5,7 +5,7 @@ import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } fr
 import { exitCodes } from "./exit-codes.ts";
 import { type Finding, type FindingsReport, renderFindings, sortFindings } from "./findings.ts";
 import { checkTogether } from "./validate-together.ts";
-import { checkAgainstConfig } from "./validate-rights.ts";
+import { checkAgainstConfig, readerNote } from "./validate-rights.ts";
 import { checkDocument, merge } from "./validate-manifest.ts";
 
 /** One file of manifests. */
@@ -117,11 +117,12 @@ async function handler(args: CommandArguments, io: CommandIO): Promise<CommandRe
   const failed = report.findings.some((finding) => finding.severity === "error");
   // What was not looked at must not look checked.
   const rights = config === undefined ? "Unknown" : "Checked";
-  const note = rights === "Unknown" ? "; rights unknown without --config" : "";
+  const unknown = rights === "Unknown" ? "; rights unknown without --config" : "";
+  const note = config === undefined ? undefined : readerNote(config);
   return {
     exitCode: failed ? exitCodes.failed : exitCodes.ok,
-    data: { ...report, rights },
-    text: `${renderFindings(report)}${note}`,
+    data: { ...report, rights, ...(note === undefined ? {} : { note }) },
+    text: `${renderFindings(report)}${unknown}${note === undefined ? "" : `\n${note}`}`,
   };
 }
 

@@ -21,6 +21,26 @@ export type ScaiVaultAuth =
       readonly role?: string;
     };
 
+/** Calls a minute by category of ScaiVault's rate limits. */
+export type ScaiVaultLimits = Partial<
+  Readonly<Record<"read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata", number>>
+>;
+
+/** The ScaiVault connection. */
+export interface ScaiVaultConnection {
+  readonly url: string;
+  readonly auth: ScaiVaultAuth;
+  readonly tenantID?: string;
+  /** `Reader`: this operator never writes to ScaiVault. */
+  readonly role: "Writer" | "Reader";
+  /** Part of the limits that this operator may use, above 0 up to 1. */
+  readonly rateShare: number;
+  /** Where they are not the documented ones. */
+  readonly limits: ScaiVaultLimits;
+  /** Clusters whose marks this writer takes over. */
+  readonly takeOverFrom: readonly string[];
+}
+
 /** Rights of some namespaces; absent ones are empty. Globs may hold `{namespace}` as a whole segment. */
 export interface TenancyEntry {
   readonly namespaces: readonly string[];
@@ -40,7 +60,7 @@ export interface Config {
   readonly cluster: { readonly name: string };
   readonly operatorNamespace: string;
   /** Absent: no object can have a ScaiVault target. */
-  readonly scaivault?: { readonly url: string; readonly auth: ScaiVaultAuth; readonly tenantID?: string };
+  readonly scaivault?: ScaiVaultConnection;
   /** The first signs, all verify; see `readMarkKeys`. */
   readonly marks: { readonly keyFiles: readonly string[] };
   readonly tenancyMode: "Restricted" | "Open";
@@ -118,6 +138,10 @@ function connection(given: NonNullable<ConfigFile["scaivault"]>): NonNullable<Co
     url: given.url.replace(/\/$/, ""),
     auth: login(given.auth),
     ...present({ tenantID: given.tenantID }),
+    role: given.role ?? configDefaults.role,
+    rateShare: given.rateShare ?? configDefaults.rateShare,
+    limits: present(given.limits ?? {}),
+    takeOverFrom: given.takeOverFrom ?? [],
   };
 }
 

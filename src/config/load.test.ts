@@ -39,6 +39,10 @@ describe("loadConfig", () => {
 scaivault:
   url: https://scaivault.scailabs.ai/
   tenantID: tnt_1
+  role: Writer
+  rateShare: 0.2
+  limits: { write: 500, batchMetadata: 200 }
+  takeOverFrom: [prod-0]
   auth: { clientCredentials: { tokenURL: "https://scaikey.scailabs.ai/oauth/token", clientIDFile: /c/id, clientSecretFile: /c/secret } }
 tenancy:
   - namespaces: [billing]
@@ -53,6 +57,10 @@ leaderElection: { leaseDuration: 1m, renewDeadline: 40s, retryPeriod: 5s }
     expect(result.config.scaivault).toEqual({
       url: "https://scaivault.scailabs.ai",
       tenantID: "tnt_1",
+      role: "Writer",
+      rateShare: 0.2,
+      limits: { write: 500, batchMetadata: 200 },
+      takeOverFrom: ["prod-0"],
       auth: {
         method: "ClientCredentials",
         tokenURL: "https://scaikey.scailabs.ai/oauth/token",
@@ -96,6 +104,25 @@ proxy:
       "config.yaml:8:1: tenacy: there is no such field here; did you mean tenancy?",
       "config.yaml:13:1: endpointOverrides: remove it: endpointOverrides needs `localEnvironment: true`",
       "config.yaml:6:8: scaivault.url: write an https:// URL; plain http is for localEnvironment only",
+    ]);
+  });
+
+  it("says what does not go with the role, and which shares there are", () => {
+    const scaivault = (more: string) =>
+      lines(load(`${MINIMAL}scaivault: { url: "https://s.example.com", auth: { tokenFile: /t }, ${more} }`)).map(
+        (line) => line.replace(/^config\.yaml:4:\d+: /, ""),
+      );
+    expect(scaivault("role: reader")).toEqual(["scaivault.role: write Writer or Reader (did you mean Reader?)"]);
+    expect(scaivault("role: Reader, takeOverFrom: [a]")).toEqual([
+      "scaivault.takeOverFrom: remove it: a Reader takes no marks over",
+    ]);
+    expect(scaivault("takeOverFrom: [prod-1]")).toEqual(["scaivault.takeOverFrom: remove this cluster's own name"]);
+    for (const share of ["0", "1.5", "-0.2", '"0.2"'])
+      expect(scaivault(`rateShare: ${share}`)).toEqual([
+        "scaivault.rateShare: write a number from 0.01 to 1, without quotes",
+      ]);
+    expect(scaivault("limits: { write: 0 }")).toEqual([
+      "scaivault.limits.write: write a whole number from 1 to 1000000, without quotes",
     ]);
   });
 

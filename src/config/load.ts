@@ -35,6 +35,7 @@ export const environmentOverrides: readonly {
   { name: `${PREFIX}NAMESPACE`, path: ["operatorNamespace"], type: "Text" },
   { name: `${PREFIX}SCAIVAULT_URL`, path: ["scaivault", "url"], type: "Text" },
   { name: `${PREFIX}SCAIVAULT_TENANT_ID`, path: ["scaivault", "tenantID"], type: "Text" },
+  { name: `${PREFIX}SCAIVAULT_ROLE`, path: ["scaivault", "role"], type: "Text" },
   { name: `${PREFIX}TENANCY_MODE`, path: ["tenancyMode"], type: "Text" },
   { name: `${PREFIX}PROXY_URL`, path: ["proxy", "url"], type: "Text" },
   { name: `${PREFIX}CA_FILE`, path: ["caFile"], type: "Text" },

@@ -3,13 +3,13 @@ import {
   described,
   dnsLabelRule,
   dnsSubdomainRule,
-  durationRules,
   grantGlobRules,
   matches,
   parseDuration,
   type Rule,
-  rule,
 } from "../api/index.ts";
+import { duration, file, flag, has, list, number, own, text, url } from "./fields.ts";
+import { scaivaultSchema } from "./scaivault-schema.ts";
 
 // The configuration file as people write it. Defaults are filled in by `resolve.ts`; descriptions are what
 // docs/configuration.md says.
@@ -26,37 +26,10 @@ export const configDefaults = {
   objects: 1000,
   matches: 1000,
   workers: 8,
+  role: "Writer",
+  rateShare: 1,
 } as const;
 
-const text = (description: string, max = 512, rules: readonly Rule[] = []): z.ZodString =>
-  described(z.string().min(1).max(max), description, rules);
-const flag = (description: string): z.ZodBoolean => described(z.boolean(), description);
-const list = <S extends z.ZodType>(item: S, description: string, max = 1000) =>
-  described(z.array(item).max(max), description, [], { "x-kubernetes-list-type": "set" });
-const number = (description: string, min: number, max: number): z.ZodInt =>
-  described(z.int().min(min).max(max), description);
-const duration = (description: string, min: string, max: string): z.ZodString =>
-  text(description, 32, durationRules(min, max));
-
-/** A rule that only `check` asks; the configuration has no API server. */
-const own = <T>(id: string, message: string, at: readonly string[], test: (self: T) => boolean): Rule =>
-  rule<T>({ id, cel: "", message, at, test });
-
-const has = (object: object | undefined, key: string): boolean =>
-  (object as Record<string, unknown> | undefined)?.[key] !== undefined;
-const countOf = (self: object, keys: readonly string[]): number => keys.filter((key) => has(self, key)).length;
-
-const file = (description: string): z.ZodString =>
-  text(description, 4096, [
-    matches("absolute-file", "^/[^\\x00-\\x1f]*$", "write an absolute path, such as /etc/scaivault-operator/token"),
-  ]);
-
-const urlRule = matches(
-  "https-url",
-  "^https?://[A-Za-z0-9.:\\[\\]-]+(/[A-Za-z0-9._~/-]*)?$",
-  "write a URL such as https://scaivault.scailabs.ai, without user, password, `?` or `#`",
-);
-const url = (description: string): z.ZodString => text(description, 512, [urlRule]);
 const endpointRule = matches(
   "endpoint",
   "^(https://)?(\\*\\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[1-9][0-9]{0,4})?$",
@@ -74,51 +47,6 @@ const clusterSchema = described(
     ),
   }),
   "This cluster.",
-);
-
-const authSchema = described(
-  z.object({
-    tokenFile: file("File with a ScaiVault token; read again when it changes.").optional(),
-    clientCredentials: described(
-      z.object({
-        tokenURL: url("OAuth2 token endpoint of ScaiKey."),
-        clientIDFile: file("File with the client id."),
-        clientSecretFile: file("File with the client secret."),
-        scope: text("Scopes to ask for, separated by spaces. Default: those that the operator needs.", 512).optional(),
-      }),
-      "OAuth2 client credentials.",
-    ).optional(),
-    tokenExchange: described(
-      z.object({
-        subjectTokenFile: file("File with the projected ServiceAccount token."),
-        url: url("Exchange endpoint. Default: /v1/auth/exchange of scaivault.url.").optional(),
-        audience: text("Audience to ask for.", 256).optional(),
-        scope: text("Scopes to ask for, separated by spaces.", 512).optional(),
-        role: text("Role to ask for, such as sa:scaivault-operator.", 256).optional(),
-      }),
-      "Exchange of a Kubernetes token for a ScaiVault token.",
-    ).optional(),
-  }),
-  "How to log in to ScaiVault. Exactly one of tokenFile, clientCredentials and tokenExchange.",
-  [
-    own<object>(
-      "scaivault-auth-one",
-      "set exactly one of tokenFile, clientCredentials and tokenExchange",
-      [],
-      (self) => countOf(self, ["tokenFile", "clientCredentials", "tokenExchange"]) === 1,
-    ),
-  ],
-);
-
-const scaivaultSchema = described(
-  z.object({
-    url: url("Base URL of ScaiVault, such as https://scaivault.scailabs.ai."),
-    auth: authSchema,
-    tenantID: text("Tenant to work in (header X-Tenant-ID). Default: the tenant of the login.", 128, [
-      matches("tenant-id", "^[A-Za-z0-9._-]+$", "write a tenant id of letters, digits, `.`, `_` and `-`"),
-    ]).optional(),
-  }),
-  "The ScaiVault connection, one per install. Absent: no object can have a ScaiVault target.",
 );
 
 const marksSchema = described(
@@ -232,9 +160,11 @@ const listener = <M extends z.ZodRawShape>(port: number, purpose: string, more: 
   );
 
 interface LooseConfig {
+  readonly cluster?: { name?: unknown };
   readonly localEnvironment?: unknown;
   readonly scaivault?: {
     url?: unknown;
+    takeOverFrom?: unknown;
     auth?: { clientCredentials?: { tokenURL?: unknown }; tokenExchange?: { url?: unknown } };
   };
 }
@@ -319,6 +249,13 @@ export const configFileSchema = described(
       "remove it: allowLoopback needs `localEnvironment: true`",
       ["allowLoopback"],
       (self) => self.localEnvironment === true || self.allowLoopback !== true,
+    ),
+    own<LooseConfig>(
+      "take-over-others",
+      "remove this cluster's own name",
+      ["scaivault", "takeOverFrom"],
+      ({ cluster, scaivault }) =>
+        !Array.isArray(scaivault?.takeOverFrom) || !scaivault.takeOverFrom.includes(cluster?.name),
     ),
     secureAt(["scaivault", "url"], (self) => self.scaivault?.url),
     secureAt(

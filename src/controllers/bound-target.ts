@@ -1,6 +1,14 @@
 import type { TargetKind } from "../decide/types.ts";
 import type { SecretPayload } from "../model/index.ts";
-import type { RenderedContent, SecretTarget, TargetObservation, WriteResult } from "../ports/index.ts";
+import type {
+  Permit,
+  RenderedContent,
+  Reservation,
+  SecretTarget,
+  TargetObservation,
+  WriteLane,
+  WriteResult,
+} from "../ports/index.ts";
 import type { Mark } from "../model/index.ts";
 
 /**
@@ -18,13 +26,25 @@ export interface BoundTarget {
   /** Renders the payload for this target. @throws SyncError InvalidKey, ValueTooLarge, NotRepresentable, ... */
   render(payload: SecretPayload): RenderedContent;
   observe(signal: AbortSignal): Promise<TargetObservation>;
+  /** Room for one write in the store's rate budget. */
+  reserve(lane: WriteLane): Reservation;
   read(signal: AbortSignal): Promise<RenderedContent | undefined>;
-  write(content: RenderedContent, mark: Mark, observed: TargetObservation, signal: AbortSignal): Promise<WriteResult>;
-  mark(mark: Mark, observed: TargetObservation, signal: AbortSignal): Promise<WriteResult>;
-  adopt(content: RenderedContent, mark: Mark, observed: TargetObservation, signal: AbortSignal): Promise<WriteResult>;
+  write(content: RenderedContent, request: MarkRequest, signal: AbortSignal): Promise<WriteResult>;
+  mark(request: MarkRequest, signal: AbortSignal): Promise<WriteResult>;
+  adopt(content: RenderedContent, request: MarkRequest, signal: AbortSignal): Promise<WriteResult>;
   release(observed: TargetObservation, signal: AbortSignal): Promise<void>;
   remove(observed: TargetObservation, signal: AbortSignal): Promise<void>;
 }
+
+/** What goes with every write: the mark that must stand, what was seen before, and the call that was set aside. */
+export interface MarkRequest {
+  readonly mark: Mark;
+  readonly observed: TargetObservation;
+  readonly permit?: Permit | undefined;
+}
+
+/** Where no budget is short. */
+const always: Reservation = { granted: true, permit: { use: () => true, release: () => undefined } };
 
 /** How to bind a target of some kind to an address. */
 export interface TargetAddress<Ref> {
@@ -48,10 +68,11 @@ export function bindTarget<Ref>(target: SecretTarget<Ref>, at: TargetAddress<Ref
     shape: at.shape,
     render: at.render,
     observe: (signal) => observe(address, signal),
+    reserve: (lane) => target.reserve?.(address, lane) ?? always,
     read: (signal) => target.read(address, signal),
-    write: (content, mark, observed, signal) => target.write(address, { content, mark, observed }, signal),
-    mark: (mark, observed, signal) => target.mark(address, { mark, observed }, signal),
-    adopt: (content, mark, observed, signal) => target.adopt(address, { content, mark, observed }, signal),
+    write: (content, request, signal) => target.write(address, { content, ...request }, signal),
+    mark: (request, signal) => target.mark(address, request, signal),
+    adopt: (content, request, signal) => target.adopt(address, { content, ...request }, signal),
     release: (observed, signal) => target.release(address, observed, signal),
     remove: (observed, signal) => target.remove(address, observed, signal),
   };

@@ -6,10 +6,19 @@ import {
   planPair,
   sameContent,
 } from "../decide/index.ts";
-import type { Brakes, ContentFacts, Incumbent, PairPlan, Policies, SourceState, TargetInput } from "../decide/types.ts";
+import type {
+  ActionKind,
+  Brakes,
+  ContentFacts,
+  Incumbent,
+  PairPlan,
+  Policies,
+  SourceState,
+  TargetInput,
+} from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Authority, SecretPayload } from "../model/index.ts";
-import type { RenderedContent, SourceRead, TargetObservation } from "../ports/index.ts";
+import type { Permit, RenderedContent, Reservation, SourceRead, TargetObservation } from "../ports/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
 import type { ComparisonMemo } from "./comparison-memo.ts";
 import type { PlanMemo, Remembered } from "./plan-memo.ts";
@@ -23,6 +32,7 @@ export interface EvaluatedTarget {
   readonly incumbent: Incumbent;
   readonly otherOwner?: string;
   readonly rights: TargetInput["rights"];
+  readonly readOnly?: boolean;
   readonly claimedBy?: string;
   readonly reverts: number;
   readonly sourceID?: string;
@@ -41,6 +51,8 @@ export interface PairContext {
   readonly targets: readonly EvaluatedTarget[];
   readonly brakes: Brakes;
   readonly ring: KeyRing;
+  /** Asks ScaiVault's rate budget for a write, before anything is read for it; absent where nothing is written. */
+  reserve?(kind: ActionKind): Reservation;
   /** Reads the wanted version of the source. */
   readSource(signal: AbortSignal): Promise<SourceRead>;
   /** With apply Never: what earlier comparisons said. */
@@ -56,6 +68,8 @@ export interface PairValues {
   source?: SourceRead;
   readonly rendered: Map<BoundTarget, RenderedContent>;
   readonly held: Map<BoundTarget, RenderedContent>;
+  /** The write to ScaiVault that was set aside for this plan. */
+  permit?: Permit;
 }
 
 /** The plan of one pair, and the errors that kept it from being better. */
@@ -67,9 +81,11 @@ export interface PairResult {
   readonly keys: ReadonlyMap<BoundTarget, KeyComparison>;
   /** Reading the source's value failed. */
   readonly sourceError?: SyncError;
+  /** ScaiVault is not written yet: the rate budget has no room. Resolves when it is this pair's turn. */
+  readonly turn?: Promise<void>;
 }
 
-const MAX_ROUNDS = 4;
+const MAX_ROUNDS = 5;
 
 /**
  * Plans one pair: first from metadata alone; when the planner asks for values they are read, compared by keyed
@@ -80,37 +96,87 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
   const said = context.plans.recall(context);
   const waiting = said === undefined ? undefined : planAgain(context, said);
   if (waiting !== undefined) return { context, plan: waiting, values, keys: comparisons(context, values) };
-  const unrenderable = new Map<BoundTarget, SyncError>();
-  let authority: Authority = context.policies.authority;
-  let source = context.source;
-  let sourceError: SyncError | undefined;
+  return planWithValues(context, values, signal);
+}
+
+/** What is known so far; each round may add to it. */
+interface Known {
+  readonly unrenderable: Map<BoundTarget, SyncError>;
+  authority: Authority;
+  source: SourceState;
+  sourceError?: SyncError;
+  turn?: Promise<void>;
+}
+
+async function planWithValues(context: PairContext, values: PairValues, signal: AbortSignal): Promise<PairResult> {
+  const known: Known = {
+    unrenderable: new Map(),
+    authority: context.policies.authority,
+    source: context.source,
+  };
   for (let round = 0; ; round += 1) {
-    renderAll(context, authority, values, unrenderable);
-    const inputs = context.targets.map((target) => targetInput(context, target, values, unrenderable));
-    const plan = planOf(context, source, inputs);
-    if (plan.authority !== authority) {
+    const last = round >= MAX_ROUNDS;
+    renderAll(context, known.authority, values, known.unrenderable);
+    const inputs = context.targets.map((target) => targetInput(context, target, values, known.unrenderable));
+    const plan = planOf(context, known.source, known.turn === undefined ? inputs : inputs.map(defer));
+    if (plan.authority !== known.authority) {
       // The content of Secrets comes from the other side now: what was rendered does not count.
-      authority = plan.authority;
+      known.authority = plan.authority;
       values.rendered.clear();
-      unrenderable.clear();
-      if (round < MAX_ROUNDS) continue;
+      known.unrenderable.clear();
+      if (!last) continue;
     }
-    if (plan.needs.length === 0 || round >= MAX_ROUNDS) {
-      if (sourceError === undefined) remember(context, plan, values, unrenderable);
-      const keys = comparisons(context, values);
-      return { context, plan, values, keys, ...(sourceError === undefined ? {} : { sourceError }) };
-    }
-    for (const need of plan.needs) {
-      try {
-        if (need.kind === "SourceValue") values.source ??= await context.readSource(signal);
-        else await fetchTarget(context, need.target, values, signal);
-      } catch (error) {
-        const failed = toSyncError(error, `read ${context.path}`);
-        sourceError = failed;
-        source = { state: "Unknown", reason: failed.reason, message: failed.message };
-      }
+    if (!last && hasToWait(context, plan, values, known)) continue;
+    if (plan.needs.length === 0 || last) return resultOf(context, plan, values, known);
+    await readNeeds(context, plan, values, known, signal);
+  }
+}
+
+function resultOf(context: PairContext, plan: PairPlan, values: PairValues, known: Known): PairResult {
+  const { sourceError, turn, unrenderable } = known;
+  if (sourceError === undefined && turn === undefined) remember(context, plan, values, unrenderable);
+  return {
+    context,
+    plan,
+    values,
+    keys: comparisons(context, values),
+    ...(sourceError === undefined ? {} : { sourceError }),
+    ...(turn === undefined ? {} : { turn }),
+  };
+}
+
+async function readNeeds(
+  context: PairContext,
+  plan: PairPlan,
+  values: PairValues,
+  known: Known,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const need of plan.needs) {
+    try {
+      if (need.kind === "SourceValue") values.source ??= await context.readSource(signal);
+      else await fetchTarget(context, need.target, values, signal);
+    } catch (error) {
+      const failed = toSyncError(error, `read ${context.path}`);
+      known.sourceError = failed;
+      known.source = { state: "Unknown", reason: failed.reason, message: failed.message };
     }
   }
+}
+
+/** Sets a write to ScaiVault aside before anything is read for it. @returns true when it has to wait for its turn */
+function hasToWait({ reserve }: PairContext, { writes }: PairPlan, values: PairValues, known: Known): boolean {
+  const write = writes.find(({ target }) => target === "ScaiVault");
+  if (write === undefined || reserve === undefined) return false;
+  if (values.permit !== undefined || known.turn !== undefined) return false;
+  const reservation = reserve(write.kind);
+  if (reservation.granted) values.permit = reservation.permit;
+  else known.turn = reservation.turn;
+  return !reservation.granted;
+}
+
+function defer(input: TargetInput): TargetInput {
+  return input.kind === "ScaiVault" ? { ...input, deferred: true } : input;
 }
 
 function planOf(context: PairContext, source: SourceState, targets: readonly TargetInput[]): PairPlan {
@@ -237,6 +303,7 @@ function targetInput(
     ...(evaluated.otherOwner === undefined ? {} : { otherOwner: evaluated.otherOwner }),
     rights: evaluated.rights,
     shape: target.shape,
+    ...(evaluated.readOnly === undefined ? {} : { readOnly: evaluated.readOnly }),
     ...(evaluated.claimedBy === undefined ? {} : { claimedBy: evaluated.claimedBy }),
     reverts: evaluated.reverts,
     ...(evaluated.sourceID === undefined ? {} : { sourceID: evaluated.sourceID }),

@@ -95,6 +95,7 @@ async function perform(
   result: PairResult,
   signal: AbortSignal,
 ): Promise<TargetObservation | undefined> {
+  const permit = target.kind === "ScaiVault" ? result.values.permit : undefined;
   switch (action.kind) {
     case "Create":
     case "Update":
@@ -103,15 +104,16 @@ async function perform(
       const content = result.values.rendered.get(target);
       if (content === undefined) throw new SyncError("Unexpected", "an action came without its content");
       const mark = markOf(action, result, { target, observation });
+      const request = { mark, observed: observation, permit };
       const written =
         action.kind === "Adopt"
-          ? await target.adopt(content, mark, observation, signal)
-          : await target.write(content, mark, observation, signal);
+          ? await target.adopt(content, request, signal)
+          : await target.write(content, request, signal);
       return observedAfter(observation, mark, written);
     }
     case "Mark": {
       const mark = markOf(action, result, { target, observation });
-      return observedAfter(observation, mark, await target.mark(mark, observation, signal));
+      return observedAfter(observation, mark, await target.mark({ mark, observed: observation, permit }, signal));
     }
     case "Release":
       await target.release(observation, signal);

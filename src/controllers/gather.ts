@@ -1,4 +1,3 @@
-import { resolveVersion } from "../catalogue/index.ts";
 import {
   claimedBy,
   incumbentOf,
@@ -8,7 +7,7 @@ import {
   shapeDigest,
   vaultSourceIDOf,
 } from "../decide/index.ts";
-import type { SourceState, TargetInput } from "../decide/types.ts";
+import type { TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
 import type { TargetObservation } from "../ports/index.ts";
@@ -23,28 +22,6 @@ import { type Lane, scaivaultAddress, scaivaultShape, type SecretAddress, secret
 /** How often we wrote back over others, by target, within ten minutes and for one source version. */
 export interface RevertCounter {
   count(targetID: string, version: string): number;
-}
-
-/** What the poll knows of the pair's source, as the planner takes it. */
-export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undefined {
-  const poller = subject.store?.poller;
-  if (poller === undefined) return undefined;
-  const failure = poller.failure(pair.ref.path);
-  if (failure !== undefined) return { state: "Unknown", reason: failure.reason, message: failure.message };
-  // While the store fails nothing is known of it, whatever was known before: copies stay, and are stale in time.
-  if (poller.state.state === "Failing") {
-    const { error } = poller.state;
-    return { state: "Unknown", reason: error.reason, message: error.message };
-  }
-  const known = poller.fact(pair.ref.path);
-  if (known === undefined) return undefined;
-  if (known.fact.state === "Gone") return { state: "Gone", how: known.fact.how, believed: known.believedGone };
-  const resolved = resolveVersion(known.fact, pair.ref);
-  if (!resolved.found) {
-    const what = pair.ref.version === undefined ? `stage ${pair.ref.stage ?? ""}` : `version ${pair.ref.version}`;
-    return { state: "Unknown", reason: "VersionNotFound", message: `${pair.ref.path} has no ${what}` };
-  }
-  return { state: "Present", version: resolved.version, older: resolved.older, numbered: resolved.numbered };
 }
 
 /** How targets are looked at. */
@@ -132,6 +109,7 @@ function unconfigured(path: string): BoundTarget {
     shape: "",
     render: renderScaiVault,
     observe: () => Promise.resolve(observation),
+    reserve: () => ({ granted: true, permit: { use: () => true, release: () => undefined } }),
     read: refuse,
     write: refuse,
     mark: refuse,
@@ -167,8 +145,12 @@ async function evaluated(
 ): Promise<EvaluatedTarget> {
   const observation = notGranted(world, subject, target) ?? (await observe(target, signal));
   const owner = selfOf(world, subject);
-  const { incumbent, otherOwner } = incumbentOf(observation.mark, owner, world.ring, (other) =>
-    stillClaims(world, other, target),
+  const { incumbent, otherOwner } = incumbentOf(
+    observation.mark,
+    owner,
+    world.ring,
+    (other) => stillClaims(world, other, target),
+    predecessors(world, target, marks),
   );
   const winner = leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent);
   const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
@@ -182,11 +164,30 @@ async function evaluated(
     reverts: reverts.count(target.targetID, mark?.version ?? ""),
     ...(mark !== undefined && incumbent === "Self" && marks.moved(target.targetID, mark) ? { markMoved: true } : {}),
     ...(wasThere(subject, target, marks) ? { knownBefore: true } : {}),
-    ...(target.kind === "ScaiVault"
-      ? { sourceID: vaultSourceIDOf(world.ring, target.ref), goneBelieved: goneBelieved(world, subject, target) }
-      : {}),
+    ...(target.kind === "ScaiVault" ? ofScaiVault(world, subject, target) : {}),
   };
 }
+
+/** What is told of paths in ScaiVault only. */
+function ofScaiVault(world: World, subject: Subject, target: BoundTarget) {
+  return {
+    sourceID: vaultSourceIDOf(world.ring, target.ref),
+    goneBelieved: goneBelieved(world, subject, target),
+    ...(world.scaivault?.role === "Reader" ? { readOnly: true } : {}),
+  };
+}
+
+/**
+ * Clusters whose marks this one takes over. Where it wrote already and another cluster's mark stands now, that cluster still
+ * writes: then nobody fights for the path.
+ */
+function predecessors(world: World, { kind, targetID }: BoundTarget, marks: Memory["marks"]): ReadonlySet<string> {
+  const { scaivault } = world;
+  if (kind !== "ScaiVault" || scaivault === undefined || marks.wrote(targetID)) return nobody;
+  return scaivault.takeOverFrom;
+}
+
+const nobody: ReadonlySet<string> = new Set();
 
 /** A copy stood there: status says so, or this process made it. */
 function wasThere(subject: Subject, target: BoundTarget, marks: Memory["marks"]): boolean {

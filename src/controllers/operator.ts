@@ -18,12 +18,13 @@ import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend
 import { indexes, ownerKeyOf } from "./caches.ts";
 import { demandOf, knownVersions } from "./demand.ts";
 import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
-import { refreshScaiVault } from "./scaivault-refresh.ts";
+import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { SyncController } from "./sync-controller.ts";
+import { type Requeue, SyncController } from "./sync-controller.ts";
 import { backendKeyOf, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
+import { WriterWatch } from "./writer-watch.ts";
 
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
@@ -51,6 +52,11 @@ export class OperatorTerm {
   readonly #backendQueue: WorkQueue;
   readonly #unsubscribe: (() => void)[] = [];
   readonly #abort = new AbortController();
+  readonly #writerWatch: WriterWatch<StoreHandle>;
+  /** Turns in the rate budget that somebody listens to already. */
+  readonly #turns = new WeakSet<Promise<void>>();
+  /** Stores whose targets are being asked for; true: once more afterwards. */
+  readonly #verifying = new Map<StoreHandle, boolean>();
 
   constructor(options: OperatorOptions) {
     const hooks: RegistryHooks = {
@@ -72,6 +78,7 @@ export class OperatorTerm {
       onError,
     });
     this.#backendQueue = new WorkQueue({ clock: options.clock });
+    this.#writerWatch = new WriterWatch(options.clock, (store, keys) => void this.#lookForWriter(store, keys));
     this.#backendHandler = { onError };
   }
 
@@ -152,12 +159,15 @@ export class OperatorTerm {
   async #end(): Promise<void> {
     this.#abort.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    this.#writerWatch.close();
     await Promise.all([this.#syncQueues.shutdown(5_000), this.#backendQueue.shutdown(5_000)]);
     await this.#registry.close();
   }
 
   async #reconcileSync(key: string, lane: string, signal: AbortSignal) {
-    return this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
+    const next = await this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
+    this.#waits(key, next);
+    return next;
   }
 
   async #timed<T>(kind: string, work: () => Promise<T>): Promise<T> {
@@ -171,6 +181,29 @@ export class OperatorTerm {
     } finally {
       metrics.reconciled(kind, outcome, clock.monotonic() - started);
     }
+  }
+
+  /** An object comes back when it is its turn to write, and is looked at while another cluster has to write. */
+  #waits(key: string, { turns = [], waitsForWriter }: Requeue): void {
+    for (const turn of turns) {
+      if (this.#turns.has(turn)) continue;
+      this.#turns.add(turn);
+      void turn.then(() => this.#enqueueKey(key, "retry"));
+    }
+    const object = waitsForWriter === true ? this.#world.caches.syncs.get(key) : undefined;
+    const view = object === undefined ? undefined : viewSync(object);
+    const state = view?.ok === true ? this.#registry.get(backendKeyOf(view.object)) : undefined;
+    if (state?.state === "Usable") this.#writerWatch.note(state.store, key);
+  }
+
+  async #lookForWriter(store: StoreHandle, keys: ReadonlySet<string>): Promise<void> {
+    await this.#refresh(store, { counts: (key) => keys.has(key) });
+    for (const key of keys) this.#enqueueKey(key, "refresh");
+  }
+
+  #enqueueKey(key: string, lane: Lane): void {
+    const object = this.#world.caches.syncs.get(key);
+    if (object !== undefined && !this.#abort.signal.aborted) this.#enqueueSync(object, lane);
   }
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
@@ -247,20 +280,51 @@ export class OperatorTerm {
     return demandOf(this.#world, backends);
   }
 
-  /** A poll ended: ScaiVault is asked for all targets in a few calls, then everybody is looked at, changed ones first. */
+  /**
+   * A poll ended: ScaiVault is asked for the targets of what changed, and these objects are looked at. All others follow,
+   * and may take as long as ScaiVault's rate budget makes them wait.
+   */
   async #polled(store: StoreHandle, event: PolledEvent): Promise<void> {
     this.#world.metrics.poll(store.identity, event.method, event.ms);
     const changed = new Set(event.changed);
     const asked = new Set(event.asked);
     holdMassChanges(this.#world, store, changed);
-    if (event.full) await refreshScaiVault(this.#world, store, this.#abort.signal);
-    for (const backend of store.backends) {
-      for (const object of this.#world.caches.syncs.byIndex(indexes.backend, backend)) {
-        const concerned = changed.size > 0 && concerns(object, changed);
-        const looked = event.full || (asked.size > 0 && concerns(object, asked));
-        if (looked || concerned) this.#enqueueSync(object, concerned ? "drift" : "refresh");
-      }
-      this.#backendQueue.add(backend, "refresh");
+    const concerned = this.#dependants(store, (object) => changed.size > 0 && concerns(object, changed));
+    const keys = new Set(concerned.map(keyOf));
+    if (event.full && keys.size > 0) await this.#refresh(store, { counts: (key) => keys.has(key), changed: true });
+    for (const object of concerned) this.#enqueueSync(object, "drift");
+    for (const backend of store.backends) this.#backendQueue.add(backend, "refresh");
+    if (event.full) void this.#verify(store, keys);
+    else if (asked.size > 0)
+      for (const object of this.#dependants(store, (one) => concerns(one, asked)))
+        if (!keys.has(keyOf(object))) this.#enqueueSync(object, "refresh");
+  }
+
+  #dependants(store: StoreHandle, which: (object: KubeObject) => boolean): KubeObject[] {
+    const all = [...store.backends].flatMap((key) => this.#world.caches.syncs.byIndex(indexes.backend, key));
+    return all.filter(which);
+  }
+
+  /** Looks at all objects of a store but those that were just looked at. One that still runs is not overtaken by the next. */
+  async #verify(store: StoreHandle, done: ReadonlySet<string>): Promise<void> {
+    if (this.#verifying.has(store)) {
+      this.#verifying.set(store, true);
+      return;
+    }
+    this.#verifying.set(store, false);
+    await this.#refresh(store, { counts: (key) => !done.has(key) });
+    const again = this.#verifying.get(store) === true;
+    this.#verifying.delete(store);
+    for (const object of this.#dependants(store, (one) => !done.has(keyOf(one)))) this.#enqueueSync(object, "refresh");
+    if (again && !this.#abort.signal.aborted) await this.#verify(store, new Set());
+  }
+
+  /** Failures stand in the observations; what is thrown is the end of the term, or a defect. */
+  async #refresh(store: StoreHandle, options: RefreshOptions): Promise<void> {
+    try {
+      await refreshScaiVault(this.#world, store, this.#abort.signal, options);
+    } catch (error) {
+      this.#reconcileFailed("", error);
     }
   }
 

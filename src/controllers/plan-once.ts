@@ -146,7 +146,9 @@ export class PlanRun {
   /** Once a store has been polled, ScaiVault is asked for all targets of its objects in a few calls. */
   async #refreshTargets({ store }: Subject, signal: AbortSignal): Promise<void> {
     if (store?.poller.state.state !== "Good") return;
-    const begun = this.#refreshed.get(store.identityKey) ?? refreshScaiVault(this.#world, store, signal, this.#only);
+    const begun =
+      this.#refreshed.get(store.identityKey) ??
+      refreshScaiVault(this.#world, store, signal, { counts: (key) => this.#only.has(key) });
     this.#refreshed.set(store.identityKey, begun);
     await begun;
   }

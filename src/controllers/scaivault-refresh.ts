@@ -4,29 +4,44 @@ import { membersOf } from "./members.ts";
 import { pairsOf } from "./subject.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
 
-/**
- * Asks ScaiVault for the metadata of all targets of one store, a hundred a call.
- * @param only keys of the objects that count; all without it
- */
+/** Up to so many paths are asked for before bulk looks: what changed must not wait for what did not. */
+const FEW = 300;
+
+/** Which objects count, by key (default all), and whether they are looked at because they changed. */
+export interface RefreshOptions {
+  readonly counts?: (key: string) => boolean;
+  readonly changed?: boolean;
+}
+
+/** Asks ScaiVault for the metadata of all targets of one store, a hundred a call. */
 export async function refreshScaiVault(
   world: World,
   store: StoreHandle,
   signal: AbortSignal,
-  only?: ReadonlySet<string>,
+  { counts = () => true, changed = false }: RefreshOptions = {},
 ): Promise<void> {
   const { scaivault } = world;
   if (scaivault === undefined) return;
   const addresses = new Map<string, ScaiVaultAddress>();
   for (const subject of activeSubjects(world, store.backends)) {
     const spec = subject.sync.spec.targets.scaivault;
-    if (spec === undefined || subject.location === undefined || only?.has(subject.key) === false) continue;
+    if (spec === undefined || subject.location === undefined || !counts(subject.key)) continue;
     for (const pair of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
       if (pair.scaivaultPath === undefined) continue;
-      if (!world.rights.scaivault(subject.sync.metadata.namespace, pair.scaivaultPath, "write").ok) continue;
+      if (!mayLook(world, subject.sync.metadata.namespace, pair.scaivaultPath)) continue;
       const fact = store.poller.fact(pair.ref.path)?.fact;
       const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
       addresses.set(pair.scaivaultPath, scaivaultAddress(spec, pair.scaivaultPath, subject.sync, tags, "verification"));
     }
   }
-  if (addresses.size > 0) await scaivault.observations.refresh([...addresses.values()], signal);
+  if (addresses.size === 0) return;
+  const lane = changed && addresses.size <= FEW ? "rotated" : "verification";
+  const refs = [...addresses.values()].map((address) => ({ ...address, lane }) as const);
+  await scaivault.observations.refresh(refs, signal);
+}
+
+/** Who may write a path may look at it; a reader needs no right to write. */
+function mayLook({ rights, scaivault }: World, namespace: string, path: string): boolean {
+  if (rights.scaivault(namespace, path, "write").ok) return true;
+  return scaivault?.role === "Reader" && rights.scaivault(namespace, path, "read").ok;
 }

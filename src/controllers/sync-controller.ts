@@ -1,6 +1,6 @@
 import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
 import type { SyncSituation } from "../decide/index.ts";
-import { reasons, SyncError } from "../errors/index.ts";
+import { type Reason, reasons, SyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
@@ -15,6 +15,10 @@ import type { World } from "./world.ts";
 export interface Requeue {
   readonly requeueAfterMs?: number;
   readonly lane?: "user" | "drift" | "retry" | "refresh";
+  /** Writes that wait for their turn in ScaiVault's rate budget: look again when one of these resolves. */
+  readonly turns?: readonly Promise<void>[];
+  /** Paths that another cluster has to write first. */
+  readonly waitsForWriter?: boolean;
 }
 
 const MAX_BACKOFF_MS = 300_000;
@@ -86,9 +90,9 @@ export class SyncController {
     }
     if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
-    const next = this.#next(key, outcome);
+    const next = { ...this.#next(key, outcome), ...waitsOf(outcome) };
     if (requestWaitMs === undefined || (next.requeueAfterMs ?? Infinity) <= requestWaitMs) return next;
-    return { requeueAfterMs: requestWaitMs, lane: "user" };
+    return { ...next, requeueAfterMs: requestWaitMs, lane: "user" };
   }
 
   /** `Moved`: the object or its rights changed before everything was written. */
@@ -176,10 +180,9 @@ export class SyncController {
     const errors = outcome.pairs.flatMap(({ executed }) => executed?.errors ?? []);
     const again = outcome.pairs.some(({ result, executed }) => result.plan.again && (executed?.done.length ?? 0) > 0);
     const fenced = again || errors.some((error) => error.code === "fence");
-    // Asking again while all of ScaiVault is away costs one call in ten seconds for all objects together.
     const unseen = outcome.pairs
       .flatMap(({ result }) => result.context.targets)
-      .flatMap(({ observation: { failure } }) => (failure?.reason === "ScaiVaultUnavailable" ? [failure] : []));
+      .flatMap(({ observation: { failure } }) => (failure !== undefined && isAskedAgain(failure) ? [failure] : []));
     const transient = [
       ...errors,
       ...unseen,
@@ -195,6 +198,23 @@ export class SyncController {
     const backoff = fenced && times === 1 ? 50 : Math.min(MAX_BACKOFF_MS, 1000 * 2 ** Math.min(times, 10));
     return { requeueAfterMs: Math.max(asked, backoff), lane: "retry" };
   }
+}
+
+/**
+ * Whether a target that could not be seen is asked for again before the next poll. While all of ScaiVault is away that costs
+ * one call in ten seconds for all objects together; the rate budget gives each a time of its own.
+ */
+function isAskedAgain({ reason, retryAfterMs }: SyncError): boolean {
+  return reason === "ScaiVaultUnavailable" || (reason === "RateLimited" && retryAfterMs !== undefined);
+}
+
+const byOthers: ReadonlySet<Reason> = new Set(["WaitingForWriter", "OtherCluster"]);
+
+/** What an object waits for that no time of its own tells. */
+function waitsOf({ pairs }: SyncOutcome): Pick<Requeue, "turns" | "waitsForWriter"> {
+  const turns = pairs.flatMap(({ result: { turn } }) => turn ?? []);
+  const waitsForWriter = pairs.some(({ result }) => result.plan.outcomes.some(({ reason }) => byOthers.has(reason)));
+  return { ...(turns.length === 0 ? {} : { turns }), ...(waitsForWriter ? { waitsForWriter } : {}) };
 }
 
 /** Everything that the spec names is there and right. */

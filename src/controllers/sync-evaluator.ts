@@ -1,15 +1,17 @@
 import { datedVersion, isStoreWide } from "../catalogue/index.ts";
-import type { SourceState } from "../decide/types.ts";
+import type { ActionKind, SourceState } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
+import type { Reservation, WriteLane } from "../ports/index.ts";
 import { approvalOf } from "./approvals.ts";
 import { ComparisonMemo } from "./comparison-memo.ts";
-import { evaluatePair, type PairResult } from "./evaluate.ts";
+import { type EvaluatedTarget, evaluatePair, type PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
-import { gatherTargets, type Memory, sourceStateOf } from "./gather.ts";
+import { gatherTargets, type Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { scopeOf } from "./metric-scope.ts";
 import { PlanMemo } from "./plan-memo.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
+import { sourceStateOf } from "./source-state.ts";
 import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
 import { brakeItemOf, brakeKeyOf, brakesFor, holdTogether } from "./sync-brakes.ts";
 import { SyncExecutor } from "./sync-executor.ts";
@@ -167,8 +169,10 @@ export class SyncEvaluator {
     const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
     const targets = await gatherTargets(world, subject, pair, options, signal);
     const { store } = subject;
+    const reserve = reserveOf(targets, (kind) => writeLane(subject, kind, approved));
     return evaluatePair(
       {
+        ...(world.dryRun || reserve === undefined ? {} : { reserve }),
         path: pair.ref.path,
         owner: subject.owner,
         sourceID: sourceIDFor(world, subject, pair.ref.path),
@@ -232,8 +236,25 @@ export class SyncEvaluator {
   }
 }
 
-/** Values are zeroed as soon as nothing needs them. */
+/** How urgent a write to ScaiVault is: what a person just changed or approved, then rotated values, first copies, marks. */
+function writeLane({ sync }: Subject, kind: ActionKind, approved: boolean): WriteLane {
+  const seen = sync.status?.observedGeneration;
+  if (approved || (seen !== undefined && seen !== sync.metadata.generation)) return "user";
+  if (kind === "Mark") return "verification";
+  return kind === "Create" || kind === "Adopt" ? "new" : "rotated";
+}
+
+function reserveOf(
+  targets: readonly EvaluatedTarget[],
+  laneOf: (kind: ActionKind) => WriteLane,
+): ((kind: ActionKind) => Reservation) | undefined {
+  const path = targets.find(({ target }) => target.kind === "ScaiVault")?.target;
+  return path === undefined ? undefined : (kind) => path.reserve(laneOf(kind));
+}
+
+/** Values are zeroed as soon as nothing needs them, and a call that was set aside and not made is given back. */
 export function releaseValues(result: PairResult): void {
+  result.values.permit?.release();
   result.values.source?.payload.raw.release();
   for (const value of result.values.source?.payload.keys.values() ?? []) value.release();
   for (const content of [...result.values.rendered.values(), ...result.values.held.values()]) {

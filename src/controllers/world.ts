@@ -33,6 +33,10 @@ export interface SecretAddress {
 
 /** Where ScaiVault copies go; absent when no connection is configured. */
 export interface ScaiVaultSide {
+  /** `Reader`: it is looked at and never written. */
+  readonly role: "Writer" | "Reader";
+  /** Clusters whose marks are taken over. */
+  readonly takeOverFrom: ReadonlySet<string>;
   readonly target: SecretTarget<ScaiVaultAddress>;
   readonly observations: Observations<ScaiVaultAddress>;
   /** Names the ScaiVault installation in target ids, such as `scaivault.scailabs.ai/tenant`. */

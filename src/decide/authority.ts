@@ -38,7 +38,9 @@ export function authorityInForce(
 function flip(input: PairInput, vault: TargetInput | undefined): InForce {
   const held: InForce = { authority: "Source", fence: "FlipHeld" };
   const { source } = input;
-  if (vault?.observation.presence !== "Present" || vault.incumbent === "OtherCluster") return held;
+  // The mark is moved by whoever keeps the path.
+  if (vault?.observation.presence !== "Present" || vault.incumbent === "OtherCluster" || vault.readOnly === true)
+    return held;
   if (source.state === "Gone" && source.believed) return { authority: "ScaiVault" };
   if (source.state !== "Present") return held;
   const mark = ownMark(vault);

@@ -36,20 +36,25 @@ export interface IncumbentVerdict {
 
 /**
  * @param exists whether an object of this cluster lives and still declares the target
+ * @param predecessors clusters whose marks are taken over (`scaivault.takeOverFrom`): their objects of this namespace count
+ *   as gone
  */
 export function incumbentOf(
   reading: MarkReading,
   self: OwnerRef,
   ring: KeyRing,
   exists: (owner: OwnerRef) => boolean,
+  predecessors: ReadonlySet<string> = new Set(),
 ): IncumbentVerdict {
   if (reading.state !== "Valid") return { incumbent: "None" };
   const stored = reading.mark.owner;
   if (ownerMatches(ring, stored, self)) return { incumbent: "Self" };
   const owner = parseOwner(stored);
   if (owner === undefined) return { incumbent: "Other", otherOwner: opaqueID(ring, stored) };
-  if (owner.cluster !== self.cluster)
-    return { incumbent: "OtherCluster", otherOwner: `cluster ${cleanText(owner.cluster, 64)}` };
+  if (owner.cluster !== self.cluster) {
+    const passesOn = predecessors.has(owner.cluster) && owner.namespace === self.namespace;
+    return { incumbent: passesOn ? "Gone" : "OtherCluster", otherOwner: `cluster ${cleanText(owner.cluster, 64)}` };
+  }
   // A name that was cut cannot be looked up: it counts as living.
   const lives = owner.cut || exists(owner);
   if (owner.namespace !== self.namespace)

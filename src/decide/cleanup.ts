@@ -8,7 +8,7 @@ export interface CleanupInput {
   readonly cleanupPolicy: "Retain" | "Release" | "Delete";
   readonly targets: readonly Pick<
     TargetInput,
-    "kind" | "ref" | "observation" | "incumbent" | "rights" | "claimedBy" | "markMoved"
+    "kind" | "ref" | "observation" | "incumbent" | "rights" | "claimedBy" | "markMoved" | "readOnly"
   >[];
   readonly brakes: Pick<Brakes, "deletion">;
   readonly approved: boolean;
@@ -82,6 +82,7 @@ const keep = (why: string): Fate => ({ do: "Keep", why });
 const fates: readonly ((input: CleanupInput, target: Target) => Fate | undefined)[] = [
   ({ dying }) => (dying ? keep("its namespace or the CRD is being deleted") : undefined),
   ({ cleanupPolicy }) => (cleanupPolicy === "Retain" ? keep("cleanupPolicy is Retain") : undefined),
+  (_, { readOnly }) => (readOnly === true ? keep("this operator only reads ScaiVault") : undefined),
   (_, { observation }) => (observation.presence === "Unknown" ? { do: "Retry" } : undefined),
   (_, { observation }) => (observation.presence !== "Present" ? { do: "Nothing" } : undefined),
   (_, { observation }) => (observation.mark.state === "None" ? { do: "Nothing" } : undefined),

@@ -3,6 +3,7 @@ import {
   firstAnswer,
   gated,
   gateOf,
+  holdsVersion,
   holdsWanted,
   makeAction,
   needing,
@@ -12,9 +13,11 @@ import {
   remarkWhy,
   reshaped,
   targetValue,
+  validMark,
   type Verdict,
   type Wanted,
 } from "./plan-context.ts";
+import { readPath } from "./reader.ts";
 import type { TargetInput, Why } from "./types.ts";
 
 /** How often another writer's change is undone within ten minutes before it is left to people. */
@@ -38,6 +41,7 @@ const checks: readonly Check<Following>[] = [
   notObserved,
   notGranted,
   claimedByOther,
+  readOnly,
   softDeleted,
   unrenderable,
   keptInConflict,
@@ -59,13 +63,18 @@ function notObserved({ target }: Following): Verdict | undefined {
 }
 
 function notGranted({ target }: Following): Verdict | undefined {
-  if (target.rights.write) return undefined;
-  return outcome(target, "Failed", "NotGranted", `no right to write ${target.ref}`);
+  const needed = target.readOnly === true ? "read" : "write";
+  if (target.rights[needed]) return undefined;
+  return outcome(target, "Failed", "NotGranted", `no right to ${needed} ${target.ref}`);
 }
 
 function claimedByOther({ target }: Following): Verdict | undefined {
   if (target.claimedBy === undefined) return undefined;
   return outcome(target, "Conflict", "Claimed", `${target.ref} is claimed by ${target.claimedBy}`);
+}
+
+function readOnly({ context, target, wanted }: Following): Verdict | undefined {
+  return target.readOnly === true ? readPath(context, target, wanted) : undefined;
 }
 
 function softDeleted({ target }: Following): Verdict | undefined {
@@ -80,7 +89,8 @@ function unrenderable({ target }: Following): Verdict | undefined {
 
 function keptInConflict({ context, target, wanted, conflict }: Following): Verdict | undefined {
   if (!conflict || target.kind !== "KubernetesSecret") return undefined;
-  const base = context.vault === undefined ? undefined : ownMark(context.vault);
+  const { vault } = context;
+  const base = vault === undefined ? undefined : vault.readOnly === true ? validMark(vault) : ownMark(vault);
   // The source still shows what both sides held: the Secret may be kept at that.
   if (context.authority === "Source" && base?.version === wanted.version && base.source === wanted.sourceID)
     return undefined;
@@ -159,8 +169,7 @@ function marksOfOthers(following: Following): Verdict | undefined {
   if (incumbent === "Other") return outcome(target, "Conflict", "Claimed", `${target.ref} is kept by ${otherOwner}`);
   if (incumbent === "OtherCluster" && target.kind === "ScaiVault" && observation.mark.state === "Valid") {
     const { mark } = observation.mark;
-    const sameSource = mark.source === wanted.sourceID || !wanted.numbered;
-    const inSync = observation.content === "AsMarked" && mark.version === wanted.version && sameSource;
+    const inSync = observation.content === "AsMarked" && holdsVersion(mark, wanted);
     if (context.fence === "AuthorityFenced" && !context.input.approved)
       return outcome(
         target,
@@ -174,7 +183,7 @@ function marksOfOthers(following: Following): Verdict | undefined {
           target,
           "Pending",
           "OtherCluster",
-          `${target.ref} is kept by ${otherOwner} and not at ${wanted.version}`,
+          `${target.ref} is kept by ${otherOwner} and does not hold the wanted version yet`,
         );
   }
   return adopt(following, "NotOwned", `${target.ref} is marked by ${otherOwner}`);
@@ -202,7 +211,7 @@ function settled({ context, target, wanted }: Following): Verdict | undefined {
 
 /** At a flip the Secret holds the very source version that ScaiVault holds, so nothing has to be read. */
 function flipsWithScaiVault({ authority, vault }: PairContext, target: TargetInput): boolean {
-  const [mark, theirs] = [ownMark(target), vault === undefined ? undefined : ownMark(vault)];
+  const [mark, theirs] = [ownMark(target), vault === undefined ? undefined : validMark(vault)];
   if (authority !== "ScaiVault" || target.kind !== "KubernetesSecret" || mark?.authority !== "Source") return false;
   if (target.observation.content !== "AsMarked" || vault?.observation.content !== "AsMarked") return false;
   return theirs !== undefined && theirs.source === mark.source && theirs.version === mark.version;
@@ -263,7 +272,7 @@ function behind(following: Following): Verdict {
   const update = makeAction(context, target, wanted, "Update", why);
   if (gate !== undefined) return gated(target, update, gate);
   const equal = target.content.sourceEqualsMark;
-  if (equal === undefined) return needing(target, [wanted.need]);
+  if (equal === undefined) return { ...needing(target, [wanted.need]), writes: update.kind };
   if (!equal) return gated(target, update, undefined);
   const remark = why === "Flip" || why === "FlipBack" ? why : "NewBase";
   return gated(target, makeAction(context, target, wanted, "Mark", remark), undefined);

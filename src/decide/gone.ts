@@ -27,6 +27,7 @@ export function lost(input: Lost): Verdict {
     notObserved,
     absent,
     unconfirmed,
+    readOnly,
     changedByOther,
     keptWithScaiVault,
     fenced,
@@ -53,6 +54,12 @@ function absent({ context, target, missing, what }: Lost): Verdict | undefined {
 function unconfirmed({ target, believed, what }: Lost): Verdict | undefined {
   if (believed) return undefined;
   return outcome(target, "Unknown", "DeletionUnconfirmed", `${what} was not found; looked for again in an interval`);
+}
+
+/** What becomes of a path in ScaiVault is up to the cluster that writes it. */
+function readOnly({ target, what }: Lost): Verdict | undefined {
+  if (target.readOnly !== true) return undefined;
+  return outcome(target, "Retained", "SourceGoneRetained", `${what} is gone; ${target.ref} is left to the writer`);
 }
 
 /** Whether this object's valid mark stands there for this source. */

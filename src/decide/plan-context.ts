@@ -30,6 +30,8 @@ export interface Verdict {
   readonly action?: Action;
   readonly held?: Action;
   readonly needs?: readonly Need[];
+  /** What will be written for certain, although the action itself depends on the needs. */
+  readonly writes?: ActionKind;
 }
 
 /** One named question; the first that has an answer decides. */
@@ -53,6 +55,11 @@ export function ownMark(target: TargetInput): Mark | undefined {
   const { mark } = target.observation;
   if (target.observation.presence !== "Present" || mark.state !== "Valid") return undefined;
   return target.incumbent === "Self" || target.incumbent === "Gone" ? mark.mark : undefined;
+}
+
+/** The mark of the target when its proof fits, whosever it is. */
+export function validMark({ observation: { presence, mark } }: TargetInput): Mark | undefined {
+  return presence === "Present" && mark.state === "Valid" ? mark.mark : undefined;
 }
 
 /** Separates a version of ScaiVault from the lineage of its path. */
@@ -100,6 +107,19 @@ export function holdsWanted(target: TargetInput, wanted: Wanted, mark: Mark): bo
   return (
     target.observation.content === "AsMarked" && mark.source === wanted.sourceID && mark.version === wanted.version
   );
+}
+
+/**
+ * Whether a mark that another cluster may have written names the wanted version. Version ids are unique; numbers need the
+ * same secret of the same store, whatever the other cluster calls its backend.
+ */
+export function holdsVersion(mark: Mark, { version, numbered, sourceID }: Wanted): boolean {
+  return mark.version === version && (!numbered || storeAndPath(mark.source) === storeAndPath(sourceID));
+}
+
+/** `@digest:path` of `namespace/name@digest:path`. */
+function storeAndPath(sourceID: string): string {
+  return sourceID.slice(Math.max(0, sourceID.indexOf("@")));
 }
 
 /** What shapes a Secret is other than what the mark was written with. Metadata in ScaiVault do not shape content. */
@@ -177,7 +197,9 @@ export function gateOf(context: PairContext, target: TargetInput, wanted: Wanted
       reason: "AuthorityFenced",
       message: `${target.ref}: the mark says that ScaiVault is the authority, the spec says Source`,
     };
-  const back = input.targets.map(ownMark).find((mark) => mark !== undefined && wentBack(wanted, mark));
+  // What the writer copied tells a reader, too, that its source went back.
+  const marks = input.targets.map((one) => (one.readOnly === true ? validMark(one) : ownMark(one)));
+  const back = marks.find((mark) => mark !== undefined && wentBack(wanted, mark));
   if (back !== undefined)
     return {
       reason: "VersionWentBack",

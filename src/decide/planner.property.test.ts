@@ -13,6 +13,7 @@ const event = (name: string, run: (world: PairWorld) => void): Event => ({ name,
 
 /** Nothing stands in the way, and the operator gets to its end: most histories go through calm times. */
 function calm(world: PairWorld): void {
+  world.reader = false;
   world.rights = { read: true, write: true, delete: true };
   world.brakes = { deletion: "Open", change: "Open" };
   world.vaultUnknown = false;
@@ -196,6 +197,7 @@ function anyEvent(): fc.Arbitrary<Event> {
     fc
       .tuple(fc.constantFrom<"Open" | "Held">("Open", "Held"), fc.constantFrom<"Open" | "Held">("Open", "Held"))
       .map(([deletion, change]) => event(`brakes ${deletion} ${change}`, (w) => (w.brakes = { deletion, change }))),
+    fc.boolean().map((reader) => event(`reader ${reader}`, (w) => (w.reader = reader))),
     fc.nat(4).map((n) => event(`reverts ${n}`, (w) => (w.reverts = n))),
   );
 }
@@ -313,6 +315,23 @@ describe("planPair, whatever happens", () => {
       ],
     ];
     expect(expected.filter((one) => !seen.has(one))).toEqual([]);
+  });
+
+  it("plans nothing for ScaiVault as a reader, and says in sync only of the wanted version", () => {
+    let [waits, settled] = [0, 0];
+    run((world, { plan, input }) => {
+      if (!input.targets.some(({ readOnly }) => readOnly)) return;
+      expect([...plan.actions, ...plan.held].filter(({ target }) => target === "ScaiVault")).toEqual([]);
+      const path = plan.outcomes.find(({ kind }) => kind === "ScaiVault");
+      if (path?.reason === "WaitingForWriter") waits += 1;
+      if (path?.state !== "InSync" || plan.authority !== "Source" || input.policies.apply === "Never") return;
+      settled += 1;
+      const { mark, content } = input.targets.find(({ kind }) => kind === "ScaiVault")?.observation ?? {};
+      expect(content).toBe("AsMarked");
+      const { source } = input;
+      expect(mark?.state === "Valid" && mark.mark.version).toBe(source.state === "Present" && source.version);
+    });
+    expect(Math.min(waits, settled)).toBeGreaterThan(0);
   });
 
   it("deletes only with belief, policy in spec and mark, a valid mark of its own, the right and open brakes", () => {

@@ -12,11 +12,13 @@ import {
   remarkWhy,
   targetValue,
   unreadableScaiVault,
+  validMark,
   vaultVersion,
   type Verdict,
   type Wanted,
 } from "./plan-context.ts";
-import type { Need, PairInput, PairPlan, TargetInput } from "./types.ts";
+import { isUnsettled, readAuthority } from "./reader.ts";
+import type { Need, PairInput, PairPlan, TargetInput, Why } from "./types.ts";
 
 /**
  * Plans one source secret and its targets: the decision table, whole. Pure: the same input gives the same plan.
@@ -63,7 +65,9 @@ function fromSource(context: PairContext): Verdict[] {
 }
 
 /** ScaiVault was changed and nobody but people may say what is right. */
-function isLeftToPeople({ fence }: PairContext, { outcome: { state, reason }, needs }: Verdict): boolean {
+function isLeftToPeople(context: PairContext, { outcome: { state, reason }, needs }: Verdict): boolean {
+  const { fence, vault } = context;
+  if (vault?.readOnly === true) return isUnsettled(context, vault);
   if (fence === "FlipHeld" && (needs?.length ?? 0) > 0) return true;
   return (state === "Conflict" && (reason === "BothChanged" || reason === "TargetChanged")) || reason === "FlipHeld";
 }
@@ -82,6 +86,7 @@ function fromScaiVault(context: PairContext): Verdict[] {
 function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
   const unreadable = unreadableScaiVault(vault);
   if (unreadable !== undefined) return unreadable;
+  if (vault.readOnly === true) return readAuthority(context, vault) ?? noteOldStore(context, vault);
   if (vault.markMoved === true)
     return outcome(
       vault,
@@ -95,7 +100,7 @@ function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
 /** What the old store says by now is only a note. */
 function noteOldStore({ input }: PairContext, vault: TargetInput): Verdict {
   const { source, path } = input;
-  const copied = ownMark(vault)?.version;
+  const copied = (vault.readOnly === true ? validMark(vault) : ownMark(vault))?.version;
   if (source.state === "Gone" && source.believed)
     return outcome(vault, "InSync", "Retired", `${path} is gone from the old store`);
   if (source.state === "Present" && copied !== undefined && copied !== source.version)
@@ -179,7 +184,8 @@ function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: T
     need: targetValue(vault),
   };
   const manual = context.input.policies.conflictResolution === "manual";
-  const conflict = manual && (first.outcome.state === "Conflict" || (first.needs?.length ?? 0) > 0);
+  const unsettled = vault.readOnly === true && isUnsettled(context, vault);
+  const conflict = manual && (unsettled || first.outcome.state === "Conflict" || (first.needs?.length ?? 0) > 0);
   return follow({ context, target: secret, wanted, conflict });
 }
 
@@ -190,16 +196,39 @@ function planOf(context: PairContext, verdicts: readonly Verdict[], needs: reado
   const shown = verdicts.map((verdict) =>
     wait && verdict.action !== undefined ? waitForApproval(verdict, verdict.action) : verdict,
   );
-  const flipped = fence === "FlipHeld" ? shown.map(showFlipHeld) : shown;
+  const fenced = fence === "FlipHeld" ? shown.map(showFlipHeld) : shown;
+  const flipped = fenced.map((verdict) => postponed(input, verdict));
   const actions = flipped.flatMap(({ action }) => action ?? []);
   return {
     actions,
     held: flipped.flatMap(({ held }) => held ?? []),
     outcomes: flipped.map(({ outcome: one }) => one),
     needs: distinct([...needs, ...flipped.flatMap((verdict) => verdict.needs ?? [])]),
+    writes: wait ? [] : fenced.flatMap(writesOf),
     authority,
     ...(fence === undefined ? {} : { fence }),
     again: fence === "FlipHeld" && actions.length > 0,
+  };
+}
+
+function writesOf({ outcome: { kind: target }, action, writes }: Verdict): PairPlan["writes"] {
+  const kind = action?.kind ?? writes;
+  return kind === undefined ? [] : [{ target, kind }];
+}
+
+/** Marks without which a copy is as right as with them. */
+const mayWait: ReadonlySet<Why> = new Set(["TakeOver", "PolicyChanged", "NewBase"]);
+
+/** What there is no room for is not done and not read for. What holds the wanted content already is in sync meanwhile. */
+function postponed({ targets }: PairInput, verdict: Verdict): Verdict {
+  const { outcome: one, action } = verdict;
+  const { deferred } = targets.find(({ kind }) => kind === one.kind) ?? {};
+  if (deferred !== true || writesOf(verdict).length === 0) return verdict;
+  const { held } = verdict;
+  const right = action?.kind === "Mark" && mayWait.has(action.why);
+  return {
+    outcome: right ? { ...one, state: "InSync", reason: "InSync" } : one,
+    ...(held === undefined ? {} : { held }),
   };
 }
 

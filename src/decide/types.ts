@@ -61,6 +61,10 @@ export interface TargetInput {
   readonly rights: { readonly read: boolean; readonly write: boolean; readonly delete: boolean };
   /** Digest of what shapes the content (declared keys, type, tags, ...); the mark carries the one it was written with. */
   readonly shape: string;
+  /** The store's rate budget has no room for a write to it now: what would be written waits, and nothing is read for it. */
+  readonly deferred?: boolean;
+  /** The operator only looks at this target (`scaivault.role: Reader`): nothing may be planned for it. */
+  readonly readOnly?: boolean;
   /** Another living claim on the same target that goes before ours: who, for the message. */
   readonly claimedBy?: string;
   /** How often we have written back over another writer within the last ten minutes for this source version. */
@@ -183,6 +187,8 @@ export interface PairPlan {
   readonly held: readonly Action[];
   readonly outcomes: readonly TargetOutcome[];
   readonly needs: readonly Need[];
+  /** Targets that are written, or would be but for {@link TargetInput.deferred}; certain before the needs are read. */
+  readonly writes: readonly { readonly target: TargetKind; readonly kind: ActionKind }[];
   /** Authority in force: that of the spec, unless a flip is held. Secrets are rendered from this side. */
   readonly authority: Authority;
   readonly fence?: "FlipHeld" | "AuthorityFenced";

@@ -137,6 +137,10 @@ export const reasons = {
     kind: "waiting",
     hint: "Another cluster of the fleet keeps this path; it is in sync once that cluster has written the wanted version.",
   },
+  WaitingForWriter: {
+    kind: "waiting",
+    hint: "This operator only reads ScaiVault (scaivault.role: Reader); the cluster that writes has to write this path first.",
+  },
   TargetSoftDeleted: {
     kind: "waiting",
     hint: "The ScaiVault path is soft-deleted and still retained; restore or purge it there.",

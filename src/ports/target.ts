@@ -50,12 +50,29 @@ export interface WriteResult {
   readonly fence: string;
 }
 
+/** One call to a target store that its rate budget has set aside. What is not used is given back by {@link Permit.release}. */
+export interface Permit {
+  /** Takes the call, right before it is made. @returns false when it was taken already, or the store asked to pause */
+  use(): boolean;
+  /** Gives it back when it was not used. Safe to call more than once. */
+  release(): void;
+}
+
+/** A write may go now, or has to wait for its turn; then ask again. */
+export type Reservation =
+  { readonly granted: true; readonly permit: Permit } | { readonly granted: false; readonly turn: Promise<void> };
+
+/** How urgent a write is: a person's change, a rotated value, a first copy, a mark. */
+export type WriteLane = "user" | "rotated" | "new" | "verification";
+
 /** A write is one of these; both carry the mark that must stand with it. */
 export interface WriteRequest {
   readonly content: RenderedContent;
   /** `targetVersion` is filled in by the target: only it knows what the write will be. */
   readonly mark: Mark;
   readonly observed: TargetObservation;
+  /** What {@link SecretTarget.reserve} gave. */
+  readonly permit?: Permit | undefined;
 }
 
 /**
@@ -72,10 +89,12 @@ export interface SecretTarget<Ref> {
   key(ref: Ref): string;
   /** The value as it is there now, for a comparison that metadata cannot settle. */
   read(ref: Ref, signal: AbortSignal): Promise<RenderedContent | undefined>;
+  /** Whether the store's rate budget has room for one write, asked before a value is read for it. Absent: always. */
+  reserve?(ref: Ref, lane: WriteLane): Reservation;
   /** Creates or replaces the content together with its mark. */
   write(ref: Ref, request: WriteRequest, signal: AbortSignal): Promise<WriteResult>;
   /** Sets the mark (and declared metadata) only; never a value, never a version. */
-  mark(ref: Ref, request: { mark: Mark; observed: TargetObservation }, signal: AbortSignal): Promise<WriteResult>;
+  mark(ref: Ref, request: Omit<WriteRequest, "content">, signal: AbortSignal): Promise<WriteResult>;
   /**
    * Takes over what another tool made: reads it once, refuses unless content and type are equal (`AdoptDiffers`) and no
    * controller owns it (`AdoptRefused`), then sets field ownership and mark. Never writes a value, never makes a version.

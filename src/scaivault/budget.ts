@@ -1,12 +1,11 @@
 import { SyncError } from "../errors/index.ts";
 import type { Clock } from "../time/clock.ts";
+import { Bucket, type RateLane, rateLanes } from "./bucket.ts";
 import { MAX_RETRY_AFTER_MS } from "./errors.ts";
+import type { Permit, Reservation } from "./types.ts";
 
 /** Endpoint categories of ScaiVault's rate limits that the operator uses (advanced/rate-limiting). */
 export type RateCategory = "read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata" | "whoami";
-
-/** Who goes first when the budget is short: a person's change, a rotated value, a first copy, a check. */
-export type RateLane = "user" | "rotated" | "new" | "verification";
 
 /** ScaiVault's documented defaults, calls a minute. A bucket holds one minute's worth. */
 export const defaultLimits: Readonly<Record<RateCategory, number>> = {
@@ -18,10 +17,6 @@ export const defaultLimits: Readonly<Record<RateCategory, number>> = {
   batchMetadata: 100,
   whoami: 300,
 };
-
-const laneOrder: readonly RateLane[] = ["user", "rotated", "new", "verification"];
-/** The part of a bucket that a lane leaves to those before it, so that a bulk copy never blocks a person. */
-const keepFree: Readonly<Record<RateLane, number>> = { user: 0, rotated: 0.05, new: 0.15, verification: 0.25 };
 
 /** The three rate headers of an answer, unread. */
 export interface RateHeaders {
@@ -37,59 +32,46 @@ export interface RateBudgetOptions {
   readonly share?: number;
   /** Longest wait inside {@link RateBudget.acquire}, in milliseconds; a longer one is an error with `retryAfterMs`. Default 2,000. */
   readonly maxWaitMs?: number;
+  /** The same for the lane `verification`, in which no worker waits. Default 120,000. */
+  readonly patienceMs?: number;
 }
 
-interface Waiter {
-  readonly lane: number;
-  readonly cost: number;
-  readonly grant: () => void;
-}
+/** A turn that came and was not taken goes back after this time. */
+const UNCLAIMED_MS = 30_000;
 
-interface Bucket {
-  readonly declared: number;
-  /** What the server's headers say, never above `declared`. */
-  limit: number;
-  tokens: number;
-  atMs: number;
-  /** Halved by each 429, doubled by each quiet minute. */
-  factor: number;
-  factorAtMs: number;
-  blockedUntilMs: number;
-  /** When the calls that were sent away with a `retryAfterMs` will all have come back, by lane. */
-  readonly promisedMs: number[];
-  readonly waiting: Waiter[];
-  cancelTimer: (() => void) | undefined;
+interface Parked {
+  readonly lane: RateLane;
+  readonly turn: Promise<void>;
+  readonly granted: () => void;
+  /** Takes it out of the bucket's line, or gives the call back that it had got already. */
+  leave: () => void;
+  permit: Permit | undefined;
 }
 
 /**
  * One token bucket per category, shared by all calls of the process. Answers' headers only ever lower it. A caller waits
  * a moment at most; when the bucket is further behind, it is sent away with the time to come back, so that no worker
  * sleeps and so that those sent away do not all come back at once.
+ *
+ * Who has to do something costly before a call, such as to read a value, asks for its turn first ({@link reserve}).
  */
 export class RateBudget {
   readonly #clock: Clock;
-  readonly #share: number;
   readonly #maxWaitMs: number;
+  readonly #patienceMs: number;
   readonly #buckets = new Map<RateCategory, Bucket>();
+  /** When the calls that were sent away with a `retryAfterMs` will all have come back, by category and lane. */
+  readonly #promisedMs = new Map<string, number>();
+  readonly #parked = new Map<string, Parked>();
 
   constructor(options: RateBudgetOptions) {
     this.#clock = options.clock;
-    this.#share = Math.min(Math.max(options.share ?? 1, 0.01), 1);
     this.#maxWaitMs = options.maxWaitMs ?? 2000;
+    this.#patienceMs = options.patienceMs ?? 120_000;
+    const share = Math.min(Math.max(options.share ?? 1, 0.01), 1);
     for (const category of Object.keys(defaultLimits) as RateCategory[]) {
       const limit = Math.max(1, options.limits?.[category] ?? defaultLimits[category]);
-      this.#buckets.set(category, {
-        declared: limit,
-        limit,
-        tokens: Math.max(1, limit * this.#share),
-        atMs: this.#clock.monotonic(),
-        factor: 1,
-        factorAtMs: this.#clock.monotonic(),
-        blockedUntilMs: 0,
-        promisedMs: laneOrder.map(() => 0),
-        waiting: [],
-        cancelTimer: undefined,
-      });
+      this.#buckets.set(category, new Bucket(this.#clock, limit, share));
     }
   }
 
@@ -100,47 +82,87 @@ export class RateBudget {
   async acquire(category: RateCategory, cost: number, lane: RateLane, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const bucket = this.#bucket(category);
-    const order = laneOrder.indexOf(lane);
-    this.#refill(bucket);
-    const waitMs = this.#waitFor(bucket, cost, order);
-    if (waitMs === 0 && !bucket.waiting.some((waiter) => waiter.lane <= order)) {
-      bucket.tokens -= cost;
-      return;
+    if (bucket.take(cost, lane)) return;
+    const waitMs = bucket.waitMs(cost, lane);
+    const most = lane === "verification" ? this.#patienceMs : this.#maxWaitMs;
+    if (waitMs > most) throw this.#sendAway(bucket, category, { cost, lane, waitMs });
+    await new Promise<void>((resolve, reject) => {
+      const onAbort = (): void => {
+        leave();
+        reject(signal.reason as Error);
+      };
+      const grant = (): void => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      };
+      signal.addEventListener("abort", onAbort, { once: true });
+      const leave = bucket.wait({ lane, cost, parked: false, grant });
+    });
+  }
+
+  /**
+   * One call of the category, now or at its turn, without waiting. Who has to wait has one place in the line, however often
+   * it asks; asked again in a more urgent lane it moves there. Call it again once `turn` has resolved.
+   * @param key names who asks
+   */
+  reserve(category: RateCategory, lane: RateLane, key: string): Reservation {
+    const name = `${category}\n${key}`;
+    const parked = this.#parked.get(name);
+    if (parked?.permit !== undefined) {
+      this.#parked.delete(name);
+      return { granted: true, permit: parked.permit };
     }
-    if (waitMs > this.#maxWaitMs) throw this.#sendAway(bucket, category, cost, order, waitMs);
-    await this.#wait(bucket, cost, order, signal);
+    if (parked !== undefined && rateLanes.indexOf(parked.lane) <= rateLanes.indexOf(lane))
+      return { granted: false, turn: parked.turn };
+    const bucket = this.#bucket(category);
+    if (bucket.take(1, lane)) {
+      parked?.leave();
+      parked?.granted();
+      this.#parked.delete(name);
+      return { granted: true, permit: new CallPermit(bucket) };
+    }
+    return { granted: false, turn: this.#park(bucket, name, lane, parked) };
+  }
+
+  #park(bucket: Bucket, name: string, lane: RateLane, before: Parked | undefined): Promise<void> {
+    before?.leave();
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const one: Parked = {
+      lane,
+      turn: before?.turn ?? promise,
+      granted: before?.granted ?? resolve,
+      leave: () => undefined,
+      permit: undefined,
+    };
+    const grant = (): void => {
+      one.permit = new CallPermit(bucket);
+      this.#clock.setTimeout(() => this.#unclaimed(name, one), UNCLAIMED_MS, { unref: true });
+      one.granted();
+    };
+    this.#parked.set(name, one);
+    one.leave = bucket.wait({ lane, cost: 1, parked: true, grant });
+    return one.turn;
+  }
+
+  #unclaimed(name: string, one: Parked): void {
+    if (this.#parked.get(name) !== one) return;
+    this.#parked.delete(name);
+    one.permit?.release();
   }
 
   /** Reads an answer's rate headers; nonsense is ignored, and nothing in them can raise the budget. */
   observe(category: RateCategory, headers: RateHeaders): void {
-    const bucket = this.#bucket(category);
-    this.#refill(bucket);
-    const limit = count(headers.limit);
-    if (limit !== undefined) bucket.limit = Math.min(bucket.declared, Math.max(1, limit));
-    const remaining = count(headers.remaining);
-    if (remaining !== undefined) bucket.tokens = Math.min(bucket.tokens, remaining);
-    bucket.tokens = Math.min(bucket.tokens, this.#capacity(bucket));
+    this.#bucket(category).observe(count(headers.limit), count(headers.remaining));
   }
 
-  /** The server answered 429: half the rate, and nothing before `retryAfterMs` has passed. */
+  /** The server answered 429: half the rate, and nothing before `retryAfterMs` (at most 15 minutes) has passed. */
   limited(category: RateCategory, retryAfterMs: number): void {
-    const bucket = this.#bucket(category);
-    this.#refill(bucket);
-    const now = this.#clock.monotonic();
-    bucket.factor = Math.max(bucket.factor / 2, 1 / 16);
-    bucket.factorAtMs = now;
-    bucket.tokens = Math.min(bucket.tokens, 0);
-    bucket.blockedUntilMs = Math.max(
-      bucket.blockedUntilMs,
-      now + Math.min(Math.max(retryAfterMs, 0), MAX_RETRY_AFTER_MS),
-    );
+    this.#bucket(category).limited(retryAfterMs);
   }
 
   /** Calls that could be made at once now, for metrics. */
   available(category: RateCategory): number {
-    const bucket = this.#bucket(category);
-    this.#refill(bucket);
-    return Math.max(0, Math.floor(bucket.tokens));
+    return Math.max(0, Math.floor(this.#bucket(category).tokens + 0.001));
   }
 
   #bucket(category: RateCategory): Bucket {
@@ -149,100 +171,43 @@ export class RateBudget {
     return bucket;
   }
 
-  #capacity(bucket: Bucket): number {
-    return Math.max(1, bucket.limit * this.#share * bucket.factor);
-  }
-
-  #perMs(bucket: Bucket): number {
-    return this.#capacity(bucket) / 60_000;
-  }
-
-  #refill(bucket: Bucket): void {
+  #sendAway(
+    bucket: Bucket,
+    category: RateCategory,
+    { cost, lane, waitMs }: { readonly cost: number; readonly lane: RateLane; readonly waitMs: number },
+  ): SyncError {
     const now = this.#clock.monotonic();
-    if (bucket.factor < 1 && now - bucket.factorAtMs >= 60_000) {
-      bucket.factor = Math.min(1, bucket.factor * 2);
-      bucket.factorAtMs = now;
-    }
-    const passed = Math.max(0, now - bucket.atMs);
-    bucket.atMs = now;
-    bucket.tokens = Math.min(this.#capacity(bucket), bucket.tokens + passed * this.#perMs(bucket));
-  }
-
-  /** Milliseconds until a caller of this lane has its calls, given those that wait before it. */
-  #waitFor(bucket: Bucket, cost: number, order: number): number {
-    const before = bucket.waiting.reduce((sum, waiter) => (waiter.lane <= order ? sum + waiter.cost : sum), 0);
-    const missing = this.#needed(bucket, cost, order) + before - bucket.tokens;
-    const refillMs = missing <= 0 ? 0 : missing / this.#perMs(bucket);
-    return Math.ceil(Math.max(refillMs, bucket.blockedUntilMs - this.#clock.monotonic(), 0));
-  }
-
-  /** Tokens that must be there before a call of this lane goes: its cost and what the lane keeps free, if the bucket is large enough for that. */
-  #needed(bucket: Bucket, cost: number, order: number): number {
-    const capacity = this.#capacity(bucket);
-    const free = capacity * keepFree[laneOrder[order] ?? "verification"];
-    return Math.min(cost + free, capacity);
-  }
-
-  #sendAway(bucket: Bucket, category: RateCategory, cost: number, order: number, waitMs: number): SyncError {
-    const now = this.#clock.monotonic();
-    const promised = bucket.promisedMs.slice(0, order + 1).reduce((latest, at) => Math.max(latest, at), 0);
-    const back = Math.max(now + waitMs, promised + cost / this.#perMs(bucket));
+    const before = rateLanes.slice(0, rateLanes.indexOf(lane) + 1);
+    const promised = Math.max(0, ...before.map((one) => this.#promisedMs.get(`${category} ${one}`) ?? 0));
+    const back = Math.max(now + waitMs, promised + cost / bucket.perMs);
     const retryAfterMs = Math.min(Math.ceil(back - now), MAX_RETRY_AFTER_MS);
-    bucket.promisedMs[order] = now + retryAfterMs;
+    this.#promisedMs.set(`${category} ${lane}`, now + retryAfterMs);
     return new SyncError("RateLimited", "ScaiVault asks to slow down", {
       retryAfterMs,
       code: `budget_${category.toLowerCase()}`,
     });
   }
+}
 
-  #wait(bucket: Bucket, cost: number, order: number, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const onAbort = (): void => {
-        const at = bucket.waiting.indexOf(waiter);
-        if (at >= 0) bucket.waiting.splice(at, 1);
-        reject(signal.reason as Error);
-      };
-      const waiter: Waiter = {
-        lane: order,
-        cost,
-        grant: () => {
-          signal.removeEventListener("abort", onAbort);
-          resolve();
-        },
-      };
-      signal.addEventListener("abort", onAbort, { once: true });
-      const behind = bucket.waiting.findIndex((other) => other.lane > order);
-      bucket.waiting.splice(behind < 0 ? bucket.waiting.length : behind, 0, waiter);
-      this.#arm(bucket);
-    });
+/** One call that was taken out of a bucket and is not made yet. */
+class CallPermit implements Permit {
+  readonly #bucket: Bucket;
+  #open = true;
+
+  constructor(bucket: Bucket) {
+    this.#bucket = bucket;
   }
 
-  #arm(bucket: Bucket): void {
-    bucket.cancelTimer?.();
-    bucket.cancelTimer = undefined;
-    const first = bucket.waiting[0];
-    if (first === undefined) return;
-    const missing = this.#needed(bucket, first.cost, first.lane) - bucket.tokens;
-    const waitMs = Math.max(
-      missing <= 0 ? 0 : Math.ceil(missing / this.#perMs(bucket)),
-      bucket.blockedUntilMs - this.#clock.monotonic(),
-      0,
-    );
-    bucket.cancelTimer = this.#clock.setTimeout(() => this.#serve(bucket), waitMs, { unref: true });
+  use(): boolean {
+    if (!this.#open || this.#bucket.blocked) return false;
+    this.#open = false;
+    return true;
   }
 
-  #serve(bucket: Bucket): void {
-    this.#refill(bucket);
-    if (this.#clock.monotonic() >= bucket.blockedUntilMs) {
-      for (let first = bucket.waiting[0]; first !== undefined; first = bucket.waiting[0]) {
-        // A thousandth of a call is rounding, not debt.
-        if (bucket.tokens + 0.001 < this.#needed(bucket, first.cost, first.lane)) break;
-        bucket.tokens -= first.cost;
-        bucket.waiting.shift();
-        first.grant();
-      }
-    }
-    this.#arm(bucket);
+  release(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#bucket.giveBack(1);
   }
 }
 

@@ -25,6 +25,8 @@ export interface ScaiVaultOptions {
   readonly tenant?: string;
   /** Deadline of one exchange, in milliseconds. Default 15,000. */
   readonly timeoutMs?: number;
+  /** True forbids every call that changes something: values, metadata, deletions (`scaivault.role: Reader`). Default false. */
+  readonly readOnly?: boolean;
   /** Asked right before anything is sent that changes something, after all waiting; throws when that may not be any more. */
   readonly guard?: () => void;
   /** Told of every finished call. */
@@ -76,7 +78,10 @@ export class Caller {
   /** @throws SyncError by the table of error codes; the signal's reason when it aborts */
   async call(call: ScaiVaultCall, context: CallContext): Promise<CallAnswer> {
     const { budget, tokens } = this.#options;
-    await budget.acquire(call.category, 1, context.lane ?? "new", context.signal);
+    this.#assertMayWrite(call);
+    if (context.permit?.use() !== true) {
+      await budget.acquire(call.category, 1, context.lane ?? "new", context.signal);
+    }
     let token = await tokens.token(context.signal);
     let answer = await this.#send(call, context, token.text() ?? "");
     let failure = this.#failure(answer);
@@ -95,6 +100,13 @@ export class Caller {
     const error = answerError({ action: call.action, scope: call.scope }, failure);
     if (error.reason === "RateLimited") budget.limited(call.category, error.retryAfterMs ?? 0);
     throw error;
+  }
+
+  /** @throws SyncError WaitingForWriter */
+  #assertMayWrite({ safe, category, action }: ScaiVaultCall): void {
+    if (this.#options.readOnly !== true || (safe && category !== "write" && category !== "delete")) return;
+    const message = "this operator only reads ScaiVault (scaivault.role: Reader), so nothing was sent";
+    throw new SyncError("WaitingForWriter", message, { action });
   }
 
   /** One exchange without token and budget, for the health endpoint. */

@@ -48,7 +48,11 @@ function fixed(token: string): TokenProvider {
   return { token: async () => SecretValue.fromText(token), renew: async () => undefined };
 }
 
-function makeClient(tokens: TokenProvider = fixed(server.token), onCall?: (call: CallReport) => void): ScaiVaultClient {
+function makeClient(
+  tokens: TokenProvider = fixed(server.token),
+  onCall?: (call: CallReport) => void,
+  more: { readonly readOnly?: boolean } = {},
+): ScaiVaultClient {
   return new ScaiVaultClient({
     http,
     tokens,
@@ -58,6 +62,7 @@ function makeClient(tokens: TokenProvider = fixed(server.token), onCall?: (call:
     budget: new RateBudget({ clock: systemClock }),
     timeoutMs: 2000,
     ...(onCall === undefined ? {} : { onCall }),
+    ...more,
   });
 }
 
@@ -70,6 +75,25 @@ async function failure(promise: Promise<unknown>): Promise<SyncError> {
   expect(JSON.stringify({ ...error, message: error.message })).not.toContain(canary);
   return error;
 }
+
+test("a reader's client reads everything and sends nothing that changes something", async () => {
+  const data = SecretValue.fromText('{"key":"value"}');
+  await makeClient().put("reader/a", { data, secretType: "json", metadata: noMetadata }, context);
+  server.admin.resetCounters();
+  const reader = makeClient(undefined, undefined, { readOnly: true });
+  for (const forbidden of [
+    reader.put("reader/a", { data, secretType: "json", metadata: noMetadata }, context),
+    reader.put("reader/b", { data, secretType: "json", metadata: noMetadata }, context),
+    reader.patchMetadata("reader/a", { metadata: noMetadata, removed: [] }, context),
+    reader.delete("reader/a", context),
+  ])
+    expect((await failure(forbidden)).reason).toBe("WaitingForWriter");
+  expect(server.admin.counters().total).toBe(0);
+  expect((await reader.get("reader/a", context))?.version).toBe(1);
+  expect((await reader.metadataBatch(["reader/a"], context)).get("reader/a")?.state).toBe("Found");
+  expect((await reader.readBatch(["reader/a"], context)).get("reader/a")?.state).toBe("Found");
+  expect((await reader.whoami(context)).identityID).not.toBe("");
+});
 
 describe("secrets", () => {
   test("a value goes out and comes back byte by byte, foreign metadata too", async () => {

@@ -1,4 +1,5 @@
 import { SyncError } from "../errors/index.ts";
+import type { RateLane } from "./bucket.ts";
 import { Caller, type CallAnswer, type ScaiVaultCall, type ScaiVaultOptions } from "./caller.ts";
 import { answerError } from "./errors.ts";
 import { checkPath } from "./paths.ts";
@@ -9,6 +10,7 @@ import type {
   MetadataPatch,
   PutAnswer,
   PutRequest,
+  Reservation,
   SecretInfo,
   SecretWithValue,
   WhoAmI,
@@ -133,6 +135,11 @@ export class ScaiVaultClient {
     }
     const answer = await this.#write(`write ${path}`, "PUT", path, putBody(request), context);
     return readPutAnswer(answer.body);
+  }
+
+  /** Asks the rate budget for one write to a path, before anything is read for it. */
+  reserveWrite(path: string, lane: RateLane): Reservation {
+    return this.#options.budget.reserve("write", lane, path);
   }
 
   /** Sets metadata without a new version. @returns false when the secret is absent or soft-deleted */

@@ -1,5 +1,6 @@
 import type { SecretValue } from "../model/index.ts";
-import type { RateCategory, RateLane } from "./budget.ts";
+import type { RateLane } from "./bucket.ts";
+import type { RateCategory } from "./budget.ts";
 import type { RawMembers } from "./raw.ts";
 
 /** Searchable, non-secret facts of a secret (core-concepts/secrets). */
@@ -64,11 +65,25 @@ export interface WhoAmI {
   readonly scopes: readonly string[];
 }
 
+/** One call that the rate budget has set aside. */
+export interface Permit {
+  /** Takes the call, right before it is made. @returns false when it was taken already, or the server asked to pause */
+  use(): boolean;
+  /** Gives it back when it was not used. Safe to call more than once. */
+  release(): void;
+}
+
+/** A call may go now, or has to wait for its turn; then ask again. */
+export type Reservation =
+  { readonly granted: true; readonly permit: Permit } | { readonly granted: false; readonly turn: Promise<void> };
+
 /** On whose behalf a call is made, and how long it may take. */
 export interface CallContext {
   readonly signal: AbortSignal;
   /** Order in the rate budget; default `new`. */
   readonly lane?: RateLane;
+  /** The call was set aside already; else it is taken out of the budget. */
+  readonly permit?: Permit | undefined;
   /** `namespace/name` of the object, for the User-Agent; absent for joined calls. */
   readonly object?: string;
 }

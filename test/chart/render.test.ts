@@ -284,6 +284,14 @@ describe("configuration file", () => {
       { scaivault: { auth: { method: "TokenFile", tokenFile: `${run}/scaivault/token` } } },
     ],
     [
+      "a reader of a fleet",
+      {
+        config: { scaivault: { ...connection, role: "Reader", rateShare: 0.2, limits: { write: 500 } } },
+        scaivault: { auth: { method: "token", existingSecret: "s" } },
+      },
+      { scaivault: { role: "Reader", rateShare: 0.2, limits: { write: 500 } } },
+    ],
+    [
       "clientCredentials",
       {
         config: {
@@ -484,6 +492,8 @@ describe("values are refused with a clear line", () => {
       { ...base, metrics: { rules: { freshness: { seconds: 1000 } } } },
       /\/metrics\/rules\/freshness\/seconds/,
     ],
+    ["a role that does not exist", { ...base, config: { scaivault: { role: "reader" } } }, /\/config\/scaivault\/role/],
+    ["a share above one", { ...base, config: { scaivault: { rateShare: 2 } } }, /\/config\/scaivault\/rateShare/],
     ["marks at two places", { ...base, config: { marks: {} } }, /config\.marks: the chart sets this/],
   ])("%s", async (_what, values, message) => {
     const ran = await renderRaw(helm, values);

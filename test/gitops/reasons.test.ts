@@ -29,6 +29,7 @@ const expected: Record<Reason, Health> = {
   KubernetesUnavailable: "Progressing",
   NamespaceTerminating: "Progressing",
   OtherCluster: "Progressing",
+  WaitingForWriter: "Progressing",
   RateLimited: "Progressing",
   ScaiVaultUnavailable: "Progressing",
   SourceUnavailable: "Progressing",

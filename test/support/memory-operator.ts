@@ -251,6 +251,8 @@ export class MemoryOperator {
       secrets: this.secrets as World["secrets"],
       scaivault: {
         id: "memory",
+        role: "Writer",
+        takeOverFrom: new Set(),
         target: this.scaivault as never,
         observations: new Observations({ target: this.scaivault as never, clock, onReachability: () => undefined }),
       },

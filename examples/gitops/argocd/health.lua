@@ -12,6 +12,7 @@ local comes = {
   KubernetesUnavailable = true,
   NamespaceTerminating = true,
   OtherCluster = true,
+  WaitingForWriter = true,
   Progressing = true,
   RateLimited = true,
   ScaiVaultUnavailable = true,

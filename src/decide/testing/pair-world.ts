@@ -72,6 +72,10 @@ export class PairWorld {
   vaultGoneBelieved = false;
   vaultUnknown = false;
   markMoved = false;
+  /** The operator only reads ScaiVault. */
+  reader = false;
+  /** Clusters whose marks are taken over. */
+  predecessors: ReadonlySet<string> = new Set();
   knownBefore = false;
   reverts = 0;
   rights = { read: true, write: true, delete: true };
@@ -233,7 +237,8 @@ export class PairWorld {
 
   private targetInput(kind: TargetKind, content: TargetInput["content"]): TargetInput {
     const observation = this.observe(kind);
-    const verdict = incumbentOf(observation.mark, self, ring, ({ name }) => this.living.has(name));
+    const before = kind === "ScaiVault" ? this.predecessors : undefined;
+    const verdict = incumbentOf(observation.mark, self, ring, ({ name }) => this.living.has(name), before);
     return {
       kind,
       ref: kind === "ScaiVault" ? VAULT_PATH : "stripe",
@@ -241,6 +246,7 @@ export class PairWorld {
       ...verdict,
       rights: this.rights,
       shape: kind === "ScaiVault" ? "vshape" : this.shape,
+      ...(this.reader && kind === "ScaiVault" ? { readOnly: true } : {}),
       reverts: this.reverts,
       content,
       markMoved: this.markMoved,

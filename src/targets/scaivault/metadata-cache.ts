@@ -1,7 +1,9 @@
 import { SyncError } from "../../errors/index.ts";
 import {
   type BatchOutcome,
+  BATCH_SIZE,
   type RateLane,
+  rateLanes,
   type ScaiVaultClient,
   type SecretInfo,
   untilAborted,
@@ -15,6 +17,8 @@ interface Waiter {
   readonly resolve: (outcome: Outcome) => void;
 }
 
+type Joined = readonly (readonly [string, readonly Waiter[]])[];
+
 interface Known {
   readonly outcome: Outcome;
   readonly atMs: number;
@@ -22,23 +26,21 @@ interface Known {
 
 /** Longer than any call of ours lasts. */
 const TOUCHED_MS = 60_000;
-const lanes: readonly RateLane[] = ["user", "rotated", "new", "verification"];
 
 /**
- * Metadata of ScaiVault paths, asked for in batches: calls of the same turn of the event loop become one, and what was
- * learned a moment ago, or written by us, answers without a call. So one call with all paths of a poll serves the
- * reconciles that follow it.
+ * Metadata of ScaiVault paths, asked for in batches: calls of one lane in the same turn of the event loop become one, and
+ * what was learned a moment ago, or written by us, answers without a call. So one call with all paths of a poll serves the
+ * reconciles that follow it, and nobody urgent waits behind them.
  */
 export class MetadataCache {
   readonly #client: ScaiVaultClient;
   readonly #clock: Clock;
   readonly #freshForMs: number;
   readonly #known = new Map<string, Known>();
-  readonly #waiting = new Map<string, Waiter[]>();
+  readonly #waiting = new Map<RateLane, Map<string, Waiter[]>>(rateLanes.map((lane) => [lane, new Map()]));
   /** When, in turns, a write of ours last touched a path; answers that were asked for earlier are older than that. */
   readonly #touched = new Map<string, { readonly turn: number; readonly atMs: number }>();
   #turn = 0;
-  #lane: RateLane = "verification";
   #sweptMs = 0;
 
   constructor(client: ScaiVaultClient, clock: Clock, freshForMs: number) {
@@ -57,11 +59,10 @@ export class MetadataCache {
   /** Asked now, together with whoever else asks in this turn. */
   now(path: string, lane: RateLane, signal: AbortSignal): Promise<Outcome> {
     if (signal.aborted) return Promise.reject(signal.reason as Error);
-    // The most urgent caller sets the lane of the joined call.
-    if (lanes.indexOf(lane) < lanes.indexOf(this.#lane)) this.#lane = lane;
-    if (this.#waiting.size === 0) setImmediate(() => void this.#flush());
+    const waiting = this.#waiting.get(lane) ?? new Map<string, Waiter[]>();
+    if (waiting.size === 0) setImmediate(() => void this.#flush(lane, waiting));
     const answer = new Promise<Outcome>((resolve) => {
-      this.#waiting.set(path, [...(this.#waiting.get(path) ?? []), { signal, resolve }]);
+      waiting.set(path, [...(waiting.get(path) ?? []), { signal, resolve }]);
     });
     return untilAborted(answer, signal);
   }
@@ -95,33 +96,47 @@ export class MetadataCache {
     return outcome;
   }
 
-  async #flush(): Promise<void> {
-    const waiting = new Map(this.#waiting);
-    const lane = this.#lane;
-    const asked = this.#turn;
-    this.#waiting.clear();
-    this.#lane = "verification";
+  async #flush(lane: RateLane, joined: Map<string, Waiter[]>): Promise<void> {
+    const waiting = [...joined];
+    joined.clear();
     // A joined call ends when nobody waits for it any more.
     const stop = new AbortController();
-    const all = [...waiting.values()].flat();
+    const all = waiting.flatMap(([, waiters]) => waiters);
     const onAbort = (): void => {
       if (all.every((waiter) => waiter.signal.aborted)) stop.abort(all[0]?.signal.reason);
     };
     for (const { signal } of all) signal.addEventListener("abort", onAbort, { once: true });
+    onAbort();
+    // Each call's answers count, also when the next one fails; then the rest is not asked for.
+    let failure: Error | undefined;
+    for (let at = 0; at < waiting.length; at += BATCH_SIZE) {
+      const some = waiting.slice(at, at + BATCH_SIZE);
+      if (failure === undefined) failure = await this.#ask(some, lane, stop.signal);
+      else this.#tell(some, failOf(failure), this.#turn);
+    }
+    for (const { signal } of all) signal.removeEventListener("abort", onAbort);
+  }
+
+  /** One call. @returns why it failed */
+  async #ask(waiting: Joined, lane: RateLane, signal: AbortSignal): Promise<Error | undefined> {
+    const asked = this.#turn;
     try {
-      onAbort();
-      const outcomes = await this.#client.metadataBatch([...waiting.keys()], { signal: stop.signal, lane });
-      for (const [path, waiters] of waiting) {
-        const outcome = this.#take(path, outcomes.get(path) ?? { state: "Failed", error: missing(path) }, asked);
-        for (const waiter of waiters) waiter.resolve(outcome);
-      }
+      const outcomes = await this.#client.metadataBatch(
+        waiting.map(([path]) => path),
+        { signal, lane },
+      );
+      this.#tell(waiting, (path) => outcomes.get(path) ?? { state: "Failed", error: missing(path) }, asked);
+      return undefined;
     } catch (error) {
-      for (const [path, waiters] of waiting) {
-        this.#known.delete(path);
-        for (const waiter of waiters) waiter.resolve({ state: "Failed", error: error as Error });
-      }
-    } finally {
-      for (const { signal } of all) signal.removeEventListener("abort", onAbort);
+      this.#tell(waiting, failOf(error as Error), asked);
+      return error as Error;
+    }
+  }
+
+  #tell(waiting: Joined, outcomeOf: (path: string) => Outcome, asked: number): void {
+    for (const [path, waiters] of waiting) {
+      const outcome = this.#take(path, outcomeOf(path), asked);
+      for (const waiter of waiters) waiter.resolve(outcome);
     }
   }
 
@@ -133,6 +148,10 @@ export class MetadataCache {
     for (const [path, known] of this.#known) if (now - known.atMs >= this.#freshForMs) this.#known.delete(path);
     for (const [path, { atMs }] of this.#touched) if (now - atMs >= TOUCHED_MS) this.#touched.delete(path);
   }
+}
+
+function failOf(error: Error): () => Outcome {
+  return () => ({ state: "Failed", error });
 }
 
 function missing(path: string): SyncError {

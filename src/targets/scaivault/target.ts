@@ -2,8 +2,10 @@ import { cleanText, SyncError, toSyncError } from "../../errors/index.ts";
 import { canonicalData, fromScaiVaultData, type SecretValue, toScaiVaultData } from "../../model/index.ts";
 import type {
   RenderedContent,
+  Reservation,
   SecretTarget,
   TargetObservation,
+  WriteLane,
   WriteRequest,
   WriteResult,
 } from "../../ports/target.ts";
@@ -82,6 +84,10 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     return found === undefined ? undefined : contentOf(found);
   }
 
+  reserve(ref: ScaiVaultRef, lane: WriteLane): Reservation {
+    return this.#options.client.reserveWrite(ref.path, lane);
+  }
+
   async write(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
     const action = `write ${ref.path}`;
     const { observed, content } = request;
@@ -95,7 +101,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     const version = (current?.version ?? 0) + 1;
     const metadata = this.#declared(ref, current?.metadata, { ...request.mark, targetVersion: String(version) });
     this.#cache.forget(ref.path);
-    const answer = await this.#put(ref, { content, metadata }, signal);
+    const answer = await this.#put(ref, { content, metadata, permit: request.permit }, signal);
     this.#checkKept(ref, answer, version, action);
     const written = answer.version ?? (await this.#current(ref, undefined, action, signal))?.version;
     if (written !== version) {
@@ -110,17 +116,13 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     return { version: String(version), fence: String(version) };
   }
 
-  async mark(
-    ref: ScaiVaultRef,
-    request: Pick<WriteRequest, "mark" | "observed">,
-    signal: AbortSignal,
-  ): Promise<WriteResult> {
+  async mark(ref: ScaiVaultRef, request: Omit<WriteRequest, "content">, signal: AbortSignal): Promise<WriteResult> {
     const action = `mark ${ref.path}`;
     if (request.observed.mark.state !== "Valid") {
       throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
     }
     const current = await this.#present(ref, request.observed, action, signal);
-    return this.#setMark(ref, current, request.mark, signal);
+    return this.#setMark(ref, current, request, signal);
   }
 
   async adopt(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
@@ -134,7 +136,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
         action,
       });
     }
-    return this.#setMark(ref, current, request.mark, signal);
+    return this.#setMark(ref, current, request, signal);
   }
 
   async release(ref: ScaiVaultRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {
@@ -204,7 +206,9 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     action: string,
     signal: AbortSignal,
   ): Promise<SecretInfo | undefined> {
-    const outcome = await this.#cache.now(ref.path, ref.lane ?? "new", signal);
+    // A write that has its turn does not wait for bulk looks.
+    const lane = ref.lane === "user" ? "user" : "rotated";
+    const outcome = await this.#cache.now(ref.path, lane, signal);
     if (outcome.state === "Failed") throw outcome.error;
     const now = this.#observation(ref, outcome);
     const same =
@@ -227,10 +231,10 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
 
   async #put(
     ref: ScaiVaultRef,
-    what: { readonly content: RenderedContent; readonly metadata: SecretMetadata },
+    what: Pick<WriteRequest, "content" | "permit"> & { readonly metadata: SecretMetadata },
     signal: AbortSignal,
   ): ReturnType<ScaiVaultClient["put"]> {
-    const { content, metadata } = what;
+    const { content, metadata, permit } = what;
     try {
       return await this.#options.client.put(
         ref.path,
@@ -240,7 +244,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
           metadata,
           ...(ref.maxVersions === undefined ? {} : { maxVersions: ref.maxVersions }),
         },
-        this.#context(ref, signal),
+        { ...this.#context(ref, signal), permit },
       );
     } catch (error) {
       if (error instanceof SyncError && error.reason === "TargetSoftDeleted") {
@@ -279,14 +283,15 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
   async #setMark(
     ref: ScaiVaultRef,
     current: SecretInfo,
-    mark: WriteRequest["mark"],
+    { mark, permit }: Pick<WriteRequest, "mark" | "permit">,
     signal: AbortSignal,
   ): Promise<WriteResult> {
     const version = String(current.version);
     const metadata = this.#declared(ref, current.metadata, { ...mark, targetVersion: version });
     const removed = markKeys(current.metadata);
     this.#cache.forget(ref.path);
-    const there = await this.#options.client.patchMetadata(ref.path, { metadata, removed }, this.#context(ref, signal));
+    const context = { ...this.#context(ref, signal), permit };
+    const there = await this.#options.client.patchMetadata(ref.path, { metadata, removed }, context);
     if (!there) throw moved(ref, `mark ${ref.path}`);
     this.#learn(ref.path, current.version, current.secretType, metadata);
     return { version, fence: version };
