@@ -45,7 +45,7 @@ const fromAws = (name: string) => ({ backendRef: { name: "aws" }, path: `prod/${
 /** Objects in many states, before the first scrape. */
 async function objectsInManyStates(): Promise<void> {
   const { billing, shop } = op.ns;
-  for (const name of ["db", "api", "asked", "first"])
+  for (const name of ["db", "api", "asked", "granted", "first"])
     await op.aws.put(`prod/${name}`, JSON.stringify({ password: op.canaries.value(name) }));
   await op.env.vault.put(kv, "mail", { password: op.canaries.value("mail") });
   await op.awsBackend(billing);
@@ -54,6 +54,7 @@ async function objectsInManyStates(): Promise<void> {
     both(billing, "db", fromAws("db")),
     both(billing, "api", fromAws("api")),
     both(billing, "asked", fromAws("asked"), { apply: "OnApproval" }),
+    both(billing, "granted", fromAws("granted"), { apply: "OnApproval" }),
     both(billing, "missing", fromAws("missing")),
     both(billing, "off", fromAws("db"), { suspend: true }),
     both(shop, "mail", { backendRef: { name: "vault" }, path: `${kv}/mail` }),
@@ -66,8 +67,18 @@ async function objectsInManyStates(): Promise<void> {
   await op.ready(billing, "api");
   await op.ready(shop, "mail");
   await op.verdict("SecretSync", billing, "asked", "False ApprovalNeeded");
+  await approve("granted");
   await op.verdict("SecretSync", billing, "missing", "False SourceNotFound");
   await op.verdict("FederationBackend", shop, "broken", "False CredentialNotFound");
+}
+
+/** Releases what an object holds. */
+async function approve(name: string): Promise<void> {
+  const { billing } = op.ns;
+  const waiting = await op.verdict("SecretSync", billing, name, "False ApprovalNeeded");
+  const annotations = { "scaivault.scailabs.ai/approve": waiting.status?.plan?.hash };
+  await op.cluster.patch("SecretSync", billing, name, { metadata: { annotations } });
+  await op.ready(billing, name);
 }
 
 /** What happens while Prometheus looks: values change, a new object comes, calls fail. */
@@ -76,12 +87,25 @@ async function aBusyHour(): Promise<void> {
   await op.advance(60_000);
   await op.aws.put("prod/db", JSON.stringify({ password: op.canaries.value("db2") }));
   await op.env.vault.put(kv, "mail", { password: op.canaries.value("mail2") });
+  await op.aws.put("prod/granted", JSON.stringify({ password: op.canaries.value("granted2") }));
   await op.cluster.apply(both(billing, "first", fromAws("first")));
   await op.ready(billing, "first");
+  // A hand edit is undone, and a spec asks for another form.
+  await op.cluster.patch("Secret", billing, "api", { stringData: { password: "by hand" } });
+  await op.advance(2_000);
+  const targets = {
+    scaivault: { path: `environments/${billing}/api` },
+    kubernetesSecret: { data: [{ key: "PASSWORD", field: ".password" }] },
+  };
+  await op.cluster.apply(both(billing, "api", fromAws("api"), { targets }));
   op.asm.addFault({ kind: "error", status: 503, code: "ServiceUnavailable", times: 2 });
-  op.scaivault.server.admin.inject({ times: 1, action: { kind: "status", status: 503 } });
+  // One of the two targets of a changed value is late.
+  const match = { method: "PUT", path: `environments/${billing}/db` };
+  op.scaivault.server.admin.inject({ match, times: 1, action: { kind: "status", status: 503 } });
   await op.interval(INTERVAL);
   await op.interval(INTERVAL);
+  await approve("granted");
+  expect(Object.keys((await op.cluster.secretData(billing, "api")) ?? {})).toEqual(["PASSWORD"]);
   await op.verdict("FederationBackend", billing, "aws", "True InSync");
   await op.verdict("FederationBackend", shop, "vault", "True InSync");
 }
@@ -147,7 +171,7 @@ describe("metrics, as Prometheus sees them", () => {
         `FederationBackend ${billing} ${billing}/aws True InSync 1`,
         `FederationBackend ${shop} ${shop}/vault True InSync 1`,
         `FederationBackend ${shop} ${shop}/broken False CredentialNotFound 1`,
-        `SecretSync ${billing} ${billing}/aws True InSync 3`,
+        `SecretSync ${billing} ${billing}/aws True InSync 4`,
         `SecretSync ${billing} ${billing}/aws False ApprovalNeeded 1`,
         `SecretSync ${billing} ${billing}/aws False SourceNotFound 1`,
         `SecretSync ${billing} ${billing}/aws Unknown Suspended 1`,
@@ -165,14 +189,14 @@ describe("metrics, as Prometheus sees them", () => {
     const ready = `scaivault_operator_object_ready{kind="SecretSync",namespace="${billing}"`;
     expect(await value(`${ready},name="db"}`)).toBe(1);
     expect(await value(`${ready},name="missing",reason="SourceNotFound"}`)).toBe(0);
-    expect(await value(`count(scaivault_operator_object_ready{kind="SecretSync"})`)).toBe(8);
+    expect(await value(`count(scaivault_operator_object_ready{kind="SecretSync"})`)).toBe(9);
   });
 
   it("freshness counts changes, not first copies, from the store's own time of the change", async () => {
     const { billing, shop } = op.ns;
     const of = (end: string, namespace: string) =>
       `scaivault_operator_freshness_seconds_${end}{namespace="${namespace}"}`;
-    // Five objects were copied for the first time; two changed.
+    // Six secrets were copied for the first time, one was repaired, one got another form, one change was approved; two changed.
     expect([await value(of("count", billing)), await value(of("count", shop))]).toEqual([1, 1]);
     for (const namespace of [billing, shop]) {
       const seconds = (await value(of("sum", namespace))) ?? 0;
@@ -314,7 +338,7 @@ describe("kube-state-metrics", () => {
         line("SecretSync", "suspended", { ...db, name: "off" }, 1),
         line("SecretSync", "observed_generation", db, 1),
         line("FederationBackend", "condition", { ...broken, type: "Ready", reason: "CredentialNotFound" }, 0),
-        line("FederationBackend", "dependants", { ...broken, namespace: billing, name: "aws" }, 6),
+        line("FederationBackend", "dependants", { ...broken, namespace: billing, name: "aws" }, 7),
       ];
       let text = "";
       await waitFor(
