@@ -189,7 +189,8 @@ export class SyncController {
       ...outcome.pairs.map(({ result }) => result.sourceError).filter((error) => error !== undefined),
     ].filter((error) => reasons[error.reason].kind === "transient");
     if (!fenced && transient.length === 0) {
-      this.#failures.delete(key);
+      // What waits for its turn has not succeeded yet.
+      if (outcome.pairs.every(({ result }) => result.turn === undefined)) this.#failures.delete(key);
       return {};
     }
     const times = (this.#failures.get(key) ?? 0) + 1;
