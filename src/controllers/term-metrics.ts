@@ -69,9 +69,11 @@ function countAll(objects: Iterable<readonly [string, KubeObject]>): ReturnType<
   for (const [kind, object] of objects) {
     const scope = metricScope(kind, object);
     const { status, reason } = readyOf(object);
-    ready.add({ kind, ...scope, ready: status, reason });
+    const key = `${kind} ${scope.namespace} ${scope.backend}`;
+    ready.add(`${key} ${status} ${reason}`, () => ({ kind, ...scope, ready: status, reason }));
     for (const { type, status: on, reason: why } of conditionsOf(object))
-      if (on === "True" && heldConditions.has(type)) held.add({ ...scope, condition: type, reason: why });
+      if (on === "True" && heldConditions.has(type))
+        held.add(`${key} ${type} ${why}`, () => ({ ...scope, condition: type, reason: why }));
   }
   return { ready: ready.counts(), held: held.counts() };
 }
@@ -80,10 +82,10 @@ function countAll(objects: Iterable<readonly [string, KubeObject]>): ReturnType<
 class Tally<L extends object> {
   readonly #counts = new Map<string, { readonly labels: L; count: number }>();
 
-  add(labels: L): void {
-    const key = Object.values(labels).join(" ");
+  /** @param key the labels as one text; they are made only when it is new */
+  add(key: string, labels: () => L): void {
     const known = this.#counts.get(key);
-    if (known === undefined) this.#counts.set(key, { labels, count: 1 });
+    if (known === undefined) this.#counts.set(key, { labels: labels(), count: 1 });
     else known.count += 1;
   }
 
