@@ -53,10 +53,6 @@ export const notRun: readonly NotRun[] = [
     why: "needs a release from before, and pods that roll",
     instead: "test/upgrade/helm.test.ts",
   },
-  {
-    command: /^(?:node scripts\/with-node\.mjs scripts\/keep-release\.ts|UPGRADE_RECORD=)/,
-    why: "writes the files that tests read",
-  },
   { command: /^npm run bench\b/, why: "takes minutes", instead: "test/examples/bench.test.ts" },
 ];
 

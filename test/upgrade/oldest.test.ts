@@ -40,7 +40,8 @@ beforeAll(async () => {
   ns = op.ns.team;
   await op.awsBackend(ns);
   await op.start();
-});
+  // `npm test` has built the binaries by then; a run of this file alone may have to.
+}, 1_500_000);
 afterAll(async () => {
   await op?.stop();
   await plane?.stop();
