@@ -12,7 +12,6 @@ local comes = {
   KubernetesUnavailable = true,
   NamespaceTerminating = true,
   OtherCluster = true,
-  WaitingForWriter = true,
   Progressing = true,
   RateLimited = true,
   ScaiVaultUnavailable = true,
