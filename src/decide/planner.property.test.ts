@@ -14,6 +14,7 @@ const event = (name: string, run: (world: PairWorld) => void): Event => ({ name,
 /** Nothing stands in the way, and the operator gets to its end: most histories go through calm times. */
 function calm(world: PairWorld): void {
   world.reader = false;
+  world.deferred = false;
   world.rights = { read: true, write: true, delete: true };
   world.brakes = { deletion: "Open", change: "Open" };
   world.vaultUnknown = false;
@@ -197,6 +198,7 @@ function anyEvent(): fc.Arbitrary<Event> {
     fc
       .tuple(fc.constantFrom<"Open" | "Held">("Open", "Held"), fc.constantFrom<"Open" | "Held">("Open", "Held"))
       .map(([deletion, change]) => event(`brakes ${deletion} ${change}`, (w) => (w.brakes = { deletion, change }))),
+    fc.boolean().map((deferred) => event(`deferred ${deferred}`, (w) => (w.deferred = deferred))),
     fc.boolean().map((reader) => event(`reader ${reader}`, (w) => (w.reader = reader))),
     fc.nat(4).map((n) => event(`reverts ${n}`, (w) => (w.reverts = n))),
   );
@@ -315,6 +317,15 @@ describe("planPair, whatever happens", () => {
       ],
     ];
     expect(expected.filter((one) => !seen.has(one))).toEqual([]);
+  });
+
+  it("does nothing in ScaiVault, and reads nothing for it, while its budget has no room", () => {
+    run((world, { plan, input }) => {
+      if (!world.deferred) return;
+      expect(plan.actions.filter(({ target }) => target === "ScaiVault")).toEqual([]);
+      if (input.targets.some(({ kind }) => kind === "KubernetesSecret") || plan.writes.length === 0) return;
+      expect(plan.needs).toEqual([]);
+    });
   });
 
   it("plans nothing for ScaiVault as a reader, and says in sync only of the wanted version", () => {

@@ -74,6 +74,8 @@ export class PairWorld {
   markMoved = false;
   /** The operator only reads ScaiVault. */
   reader = false;
+  /** ScaiVault's rate budget has no room. */
+  deferred = false;
   /** Clusters whose marks are taken over. */
   predecessors: ReadonlySet<string> = new Set();
   knownBefore = false;
@@ -247,6 +249,7 @@ export class PairWorld {
       rights: this.rights,
       shape: kind === "ScaiVault" ? "vshape" : this.shape,
       ...(this.reader && kind === "ScaiVault" ? { readOnly: true } : {}),
+      ...(this.deferred && kind === "ScaiVault" ? { deferred: true } : {}),
       reverts: this.reverts,
       content,
       markMoved: this.markMoved,

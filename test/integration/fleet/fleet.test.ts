@@ -2,6 +2,8 @@
  * Five clusters on one ScaiVault identity over one content of Git: each has its own cluster name, its own Secrets with its own
  * marks, and a fifth of the rate budget. One writes.
  */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { condition, each, Harness, sync, type SyncThing, verdict } from "../../support/operator.ts";
 
@@ -63,6 +65,13 @@ beforeAll(async () => {
     op.file = { ...op.file, scaivault: { ...(op.file["scaivault"] as object), role, rateShare: 0.2 } };
   }
   await each(names, 8, async (name) => void (await first.aws.put(`fleet/${name}`, `value of ${name}`)));
+  // One of the readers has a token that could not write.
+  const scopes = ["secrets:read", "secrets:list"];
+  const token = first.scaivault.server.admin.createToken({ identity: "sa:scaivault-operator", scopes });
+  const [, , listener = first] = readers();
+  const tokenFile = join(listener.folder, "reader-token");
+  writeFileSync(tokenFile, token);
+  listener.file = { ...listener.file, scaivault: { ...(listener.file["scaivault"] as object), auth: { tokenFile } } };
   await everywhere(async (op) => {
     await op.awsBackend(op.ns.team);
     await op.cluster.createMany(names.map((name) => manifest(op, name)));
