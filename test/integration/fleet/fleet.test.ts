@@ -9,7 +9,7 @@ import { condition, each, Harness, sync, type SyncThing, verdict } from "../../s
 
 const MINUTE = 60_000;
 const INTERVAL = 5 * MINUTE;
-const SECRETS = 30;
+const SECRETS = 24;
 
 let fleet: Harness<"team">[];
 const writer = () => fleet[0] as Harness<"team">;
