@@ -187,6 +187,10 @@ describe.runIf(existsSync(entry))("the operator's own bundle", () => {
     expect(ran.stdout).toContain(version);
   });
 
+  test("is ASCII, which the process keeps as one byte a character", () => {
+    expect(readFileSync(outfile(), "latin1")).toMatch(/^\p{ASCII}*$/u);
+  });
+
   test("names no path of the machine that built it", () => {
     expect(readFileSync(outfile(), "utf8")).not.toContain(root);
   });
