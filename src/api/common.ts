@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { dnsLabelRule, dnsSubdomainRule, durationRules, secretKeyRule } from "./grammar.ts";
 import { MAX_PROBLEMS } from "./names.ts";
 import { described, type Rule } from "./rules.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 import { check, type SchemaProblem } from "./check.ts";
 import { type FederationBackend, federationBackend } from "./federation-backend.ts";
 import { type SecretSync, secretSync } from "./secret-sync.ts";

@@ -1,4 +1,4 @@
-import type { z } from "zod";
+import type * as z from "zod";
 
 /**
  * One validation rule, said once for everybody: `cel` goes into the CRD and is checked by the API server, `test` is the

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { z } from "zod";
+import * as z from "zod";
 import { customResourceDefinitions } from "./crds.ts";
 import { described } from "./rules.ts";
 import { structuralSchema } from "./structural.ts";

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 
 /** A JSON schema as Kubernetes takes it in CRDs. */
 export type StructuralSchema = { readonly [keyword: string]: unknown };

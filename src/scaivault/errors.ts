@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { type Reason, SyncError } from "../errors/index.ts";
 import { clampRetryAfter } from "../net/index.ts";
 

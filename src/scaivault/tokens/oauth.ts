@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { SyncError } from "../../errors/index.ts";
 import { SecretValue } from "../../model/index.ts";
 import type { HttpClient, HttpResponse } from "../../net/index.ts";
