@@ -63,6 +63,24 @@ describe("batches", () => {
     expect(gets).toEqual(["alone"]);
   });
 
+  it("gathers what comes one by one while a batch is under way, and waits for nobody who is slow", async () => {
+    let answer = (): void => undefined;
+    get = (name) => new Promise((resolve) => (answer = () => resolve(value(name))));
+    const slow = read("first");
+    await expect.poll(() => gets).toEqual(["first"]);
+    const later: Promise<unknown>[] = [];
+    for (let n = 0; n < 5; n++) {
+      later.push(read(`s${n}`));
+      await new Promise(setImmediate);
+    }
+    await Promise.all(later);
+    expect(batches).toEqual([["s0", "s1", "s2", "s3", "s4"]]);
+    await Promise.all(Array.from({ length: 20 }, (_, n) => read(`full${n}`)));
+    expect(batches.map((one) => one.length)).toEqual([5, 20]);
+    answer();
+    expect(await slow).toBe("value of first");
+  });
+
   it("drops a neighbour's secret and asks for the right one by itself", async () => {
     batch = (names) =>
       Promise.resolve({

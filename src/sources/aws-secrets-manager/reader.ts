@@ -1,7 +1,7 @@
 import { SyncError } from "../../errors/index.ts";
 import { payloadFromBinary, payloadFromText, type SecretPayload } from "../../model/index.ts";
 import type { SourceRead, SourceRef } from "../../ports/index.ts";
-import type { Clock } from "../../time/clock.ts";
+import { type Clock, systemClock } from "../../time/clock.ts";
 import { aborted, DENIED_MS, isStoreWide, trouble } from "../limits.ts";
 import { refuseEmpty } from "../payload.ts";
 import { AsmFailure, type AsmApi, type AsmValue, type BatchAnswer, type GetRequest } from "./api.ts";
@@ -12,8 +12,10 @@ import { CURRENT } from "./older.ts";
 
 /** BatchGetSecretValue takes at most this many. */
 const BATCH = 20;
-/** Batches under way at a time; reads that come meanwhile gather for the next. */
-const PARALLEL = 4;
+/** Batches under way at a time, fewer than there are sockets. */
+const PARALLEL = 8;
+/** While a batch is under way the next one gathers for this long, or until it is full. */
+const GATHER_MS = 10;
 const GET = "secretsmanager:GetSecretValue";
 
 interface Waiter {
@@ -36,7 +38,7 @@ export interface AsmReaderOptions {
 export class AsmReader {
   readonly #options: AsmReaderOptions;
   #queue: Waiter[] = [];
-  #scheduled = false;
+  #cancelScheduled: (() => void) | undefined;
   #running = 0;
   #batchDeniedUntilMs = -1;
 
@@ -60,31 +62,47 @@ export class AsmReader {
     });
   }
 
-  /** One turn of the event loop is waited for, so that reads which begin together meet; no timer. */
+  /**
+   * A first batch leaves after one turn of the event loop, so that reads which begin together meet. While one is under way
+   * others wait a moment for company: in a cold start workers come one by one, and a call of twenty costs as much as one of one.
+   */
   #schedule(): void {
-    if (this.#scheduled || this.#running >= PARALLEL || this.#queue.length === 0) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      const paths = new Map<string, Waiter[]>();
-      const rest: Waiter[] = [];
-      for (const waiter of this.#queue) {
-        if (waiter.settled) continue;
-        const same = paths.get(waiter.path);
-        if (same !== undefined) same.push(waiter);
-        else if (paths.size < BATCH) paths.set(waiter.path, [waiter]);
-        else rest.push(waiter);
-      }
-      this.#queue = rest;
-      if (paths.size > 0) {
-        this.#running++;
-        void this.#group(paths).finally(() => {
-          this.#running--;
-          this.#schedule();
-        });
-      }
-      this.#schedule();
-    });
+    if (this.#queue.length === 0 || this.#running >= PARALLEL) return;
+    const now = this.#running === 0 || this.#queue.length >= BATCH;
+    if (this.#cancelScheduled !== undefined && !now) return;
+    this.#cancelScheduled?.();
+    const go = (): void => {
+      this.#cancelScheduled = undefined;
+      this.#depart();
+    };
+    if (now) {
+      const turn = setImmediate(go);
+      this.#cancelScheduled = () => clearImmediate(turn);
+    } else {
+      // The system's clock, as for sockets: this is about the network's time.
+      this.#cancelScheduled = systemClock.setTimeout(go, GATHER_MS);
+    }
+  }
+
+  #depart(): void {
+    const paths = new Map<string, Waiter[]>();
+    const rest: Waiter[] = [];
+    for (const waiter of this.#queue) {
+      if (waiter.settled) continue;
+      const same = paths.get(waiter.path);
+      if (same !== undefined) same.push(waiter);
+      else if (paths.size < BATCH) paths.set(waiter.path, [waiter]);
+      else rest.push(waiter);
+    }
+    this.#queue = rest;
+    if (paths.size > 0) {
+      this.#running++;
+      void this.#group(paths).finally(() => {
+        this.#running--;
+        this.#schedule();
+      });
+    }
+    this.#schedule();
   }
 
   /** Serves a group of reads; every waiter is settled at the end. */
