@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { described, durationRules, matches, type Rule, rule } from "../api/index.ts";
 
 // What the schema of the configuration file is made of.

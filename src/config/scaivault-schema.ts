@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod";
 import { described, dnsSubdomainRule, matches } from "../api/index.ts";
 import { countOf, file, has, list, number, own, text, url } from "./fields.ts";
 

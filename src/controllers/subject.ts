@@ -125,12 +125,25 @@ function locate(world: World, sync: SecretSync, backend: FederationBackend): Non
 /** Objects above the namespace's budget are refused, the newest first, so that those that worked go on working. */
 function budgetRefusal(world: World, object: KubeObject): SyncError | undefined {
   const namespace = object.metadata.namespace ?? "";
-  const all = world.caches.syncs.byIndex(indexes.namespace, namespace);
-  if (all.length <= world.budgets.objects) return undefined;
-  const age = (o: KubeObject) => `${o.metadata.creationTimestamp ?? ""}/${o.metadata.name}`;
-  const older = all.filter((other) => age(other) < age(object)).length;
-  if (older < world.budgets.objects) return undefined;
-  return new SyncError("BudgetExceeded", `namespace ${namespace} has more than ${world.budgets.objects} SecretSyncs`);
+  const { budgets, caches } = world;
+  if (caches.syncs.countByIndex(indexes.namespace, namespace) <= budgets.objects) return undefined;
+  if (ageOf(object) <= youngestWithin(world, namespace)) return undefined;
+  return new SyncError("BudgetExceeded", `namespace ${namespace} has more than ${budgets.objects} SecretSyncs`);
+}
+
+const ageOf = ({ metadata }: KubeObject): string => `${metadata.creationTimestamp ?? ""}/${metadata.name}`;
+const youngest = new WeakMap<World["caches"]["syncs"], Map<string, { membership: number; age: string }>>();
+
+/** The youngest object of a namespace that its budget still holds; found anew when objects came or went. */
+function youngestWithin({ budgets, caches: { syncs } }: World, namespace: string): string {
+  const known = youngest.get(syncs) ?? new Map<string, { membership: number; age: string }>();
+  youngest.set(syncs, known);
+  const last = known.get(namespace);
+  if (last?.membership === syncs.membership) return last.age;
+  const ages = syncs.byIndex(indexes.namespace, namespace).map(ageOf).sort();
+  const age = ages[budgets.objects - 1] ?? "";
+  known.set(namespace, { membership: syncs.membership, age });
+  return age;
 }
 
 /** The pairs of a subject: one, or one for each path below its subtree. Names that cannot be are problems of their path. */

@@ -1,7 +1,7 @@
 import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
 import type { SyncSituation } from "../decide/index.ts";
 import { type Reason, reasons, SyncError } from "../errors/index.ts";
-import type { KubeObject } from "../runtime/index.ts";
+import type { KubeObject, Lane } from "../runtime/index.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -14,7 +14,7 @@ import type { World } from "./world.ts";
 /** When to look again, and how urgent that is. */
 export interface Requeue {
   readonly requeueAfterMs?: number;
-  readonly lane?: "user" | "drift" | "retry" | "refresh";
+  readonly lane?: Lane;
   /** Writes that wait for their turn in ScaiVault's rate budget: look again when one of these resolves. */
   readonly turns?: readonly Promise<void>[];
   /** Paths that another cluster has to write first. */
@@ -24,6 +24,8 @@ export interface Requeue {
 const MAX_BACKOFF_MS = 300_000;
 const MOVED_MS = 50;
 const REQUEST_EVERY_MS = 30_000;
+/** How long after the start an object may say nothing because its store was not polled yet. */
+const FIRST_POLL_MS = 2_000;
 
 /** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
 export class SyncController {
@@ -33,8 +35,10 @@ export class SyncController {
   readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
   readonly #requests = new Map<string, { value: string; atMs: number }>();
+  readonly #startedMs: number;
 
   constructor(world: World, status: StatusWriter) {
+    this.#startedMs = world.clock.now();
     this.#world = world;
     this.#status = status;
     this.#evaluator = new SyncEvaluator(world);
@@ -84,10 +88,7 @@ export class SyncController {
     }
     const outcome = await this.#evaluate(subject, lane, signal);
     if (outcome === "Moved") return { requeueAfterMs: MOVED_MS, lane: "user" };
-    if (outcome === undefined) {
-      await this.#waitingForPoll(object, subject);
-      return {};
-    }
+    if (outcome === undefined) return this.#waitingForPoll(object, subject);
     if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
     const next = { ...this.#next(key, outcome), ...waitsOf(outcome) };
@@ -105,16 +106,21 @@ export class SyncController {
     }
   }
 
-  /** An object that was never looked at says so; one that was keeps what it says. */
-  async #waitingForPoll(object: KubeObject, subject: Subject): Promise<void> {
+  /**
+   * An object that was never looked at says so; one that was keeps what it says. Right after the start all wait for the first
+   * poll, which is about to end: to say so would be a write for each of them.
+   */
+  async #waitingForPoll(object: KubeObject, subject: Subject): Promise<Requeue> {
     const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
-    if (before?.observedGeneration === object.metadata.generation) return;
-    if (before !== undefined) return;
+    if (before !== undefined) return {};
+    const waitMs = this.#startedMs + FIRST_POLL_MS - this.#world.clock.now();
+    if (waitMs > 0) return { requeueAfterMs: waitMs };
     await this.#report(object, subject, {
       kind: "Refused",
       reason: "Progressing",
       message: "",
     });
+    return {};
   }
 
   async #report(

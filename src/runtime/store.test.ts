@@ -35,7 +35,19 @@ describe("Store", () => {
     store.remove("ns/b");
     expect(store.byIndex("color", "red")).toEqual([]);
     expect(store.indexValues("color")).toEqual(["blue"]);
+    expect([store.countByIndex("color", "blue"), store.countByIndex("color", "red")]).toEqual([1, 0]);
     expect(() => store.byIndex("nope", "x")).toThrow("no index");
+  });
+
+  it("counts comings and goings, not changes", () => {
+    const { store } = build();
+    store.upsert(thing("a", "red"));
+    expect(store.membership).toBe(1);
+    store.upsert(thing("a", "blue", "2"));
+    expect(store.membership).toBe(1);
+    store.upsert(thing("a", "blue", "3", "another"));
+    store.remove("ns/a");
+    expect(store.membership).toBe(4);
   });
 
   it("tells handlers of differences only", () => {

@@ -28,6 +28,8 @@ export class Store<T extends KubeObject> {
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
   readonly #handlers = new Set<StoreHandlers<T>>();
   readonly #onHandlerError: (error: unknown) => void;
+  /** Moves when an object comes or goes, not when one changes. */
+  membership = 0;
 
   constructor(options: StoreOptions<T> = {}) {
     this.#indexers = new Map(Object.entries(options.indexers ?? {}));
@@ -59,6 +61,11 @@ export class Store<T extends KubeObject> {
     return [...keys].flatMap((key) => this.#objects.get(key) ?? []);
   }
 
+  /** How many objects the indexer put under `value`, without looking at them. */
+  countByIndex(index: string, value: string): number {
+    return this.#index(index).get(value)?.size ?? 0;
+  }
+
   /** All values of an index that at least one object has. */
   indexValues(index: string): string[] {
     return [...this.#index(index).keys()];
@@ -79,6 +86,7 @@ export class Store<T extends KubeObject> {
     const key = keyOf(object);
     const old = this.#objects.get(key);
     if (old === undefined) {
+      this.membership += 1;
       this.#put(key, object);
       this.#tell((handlers) => handlers.add?.(object));
       return;
@@ -99,6 +107,7 @@ export class Store<T extends KubeObject> {
   remove(key: string, last?: T): void {
     const old = this.#objects.get(key);
     if (old === undefined) return;
+    this.membership += 1;
     this.#unindex(key, old);
     this.#objects.delete(key);
     this.#tell((handlers) => handlers.delete?.(last ?? old));
