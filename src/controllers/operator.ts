@@ -29,6 +29,8 @@ import { WriterWatch } from "./writer-watch.ts";
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
+/** Workers of each store beside the configured ones, for hand edits of copies and for changes of single objects. */
+const URGENT_WORKERS = 2;
 const REFUSED_RETRY_MS = 60_000;
 const RECHECK_MS = 10_000;
 
@@ -74,6 +76,7 @@ export class OperatorTerm {
     this.#syncQueues = new QueueSet({
       clock: options.clock,
       workers: options.workers,
+      urgentWorkers: URGENT_WORKERS,
       handler: (key, context) => this.#reconcileSync(key, context.lane, context.signal),
       onError,
     });
@@ -208,7 +211,7 @@ export class OperatorTerm {
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
     const { changed, again } = await this.#timed("FederationBackend", () => this.#backends.reconcile(key, signal));
-    if (changed) this.#enqueueDependants([key], "user");
+    if (changed) this.#enqueueDependants([key], "change");
     if (again) return { requeueAfterMs: RECHECK_MS };
     const state = this.#registry.get(key);
     // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
@@ -220,7 +223,7 @@ export class OperatorTerm {
     if (!specChanged(object, old)) return;
     this.#backendQueue.add(keyOf(object), "user");
     // Grants may have changed although the store is the same.
-    this.#enqueueDependants([keyOf(object)], "user");
+    this.#enqueueDependants([keyOf(object)], "change");
   }
 
   #credentialChanged(object: PartialObjectMetadata): void {
@@ -292,7 +295,7 @@ export class OperatorTerm {
     const concerned = this.#dependants(store, (object) => changed.size > 0 && concerns(object, changed));
     const keys = new Set(concerned.map(keyOf));
     if (event.full && keys.size > 0) await this.#refresh(store, { counts: (key) => keys.has(key), changed: true });
-    for (const object of concerned) this.#enqueueSync(object, "drift");
+    for (const object of concerned) this.#enqueueSync(object, "change");
     for (const backend of store.backends) this.#backendQueue.add(backend, "refresh");
     if (event.full) void this.#verify(store, keys);
     else if (asked.size > 0)

@@ -153,7 +153,7 @@ export class SyncEvaluator {
   /** How old ScaiVault's answers may be: after a user's change or a drift they are asked for anew. */
   #notBefore(subject: Subject, lane: string): number {
     const now = this.#world.clock.now();
-    if (lane === "user" || lane === "drift") return now - 1000;
+    if (lane === "user" || lane === "drift" || lane === "change") return now - 1000;
     return now - subject.effective.syncIntervalMs * 1.5;
   }
 

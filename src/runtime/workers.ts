@@ -24,6 +24,8 @@ export interface WorkerOptions {
   readonly clock: Clock;
   /** How many keys are worked on at once. */
   readonly workers: number;
+  /** How many more of the lanes `user` and `drift`, so that nothing slow keeps people waiting. Default 0. */
+  readonly urgentWorkers?: number;
   readonly handler: WorkHandler;
   /** After this time the item's signal aborts. Default: none. */
   readonly itemTimeoutMs?: number;
@@ -48,7 +50,9 @@ export class WorkerPool {
   constructor(queue: WorkQueue, options: WorkerOptions) {
     this.#queue = queue;
     this.#options = options;
-    this.#loops = Promise.all(Array.from({ length: options.workers }, () => this.#loop()));
+    const { workers, urgentWorkers = 0 } = options;
+    const loops = Array.from({ length: workers + urgentWorkers }, (_, at) => this.#loop(at >= workers));
+    this.#loops = Promise.all(loops);
   }
 
   /** Aborts the work on a key, if there is any. */
@@ -78,8 +82,10 @@ export class WorkerPool {
     return ended;
   }
 
-  async #loop(): Promise<void> {
-    for (let item = await this.#queue.next(); item !== undefined; item = await this.#queue.next()) {
+  async #loop(urgentOnly: boolean): Promise<void> {
+    for (;;) {
+      const item = await this.#queue.next({ urgentOnly });
+      if (item === undefined) return;
       await this.#work(item);
     }
   }

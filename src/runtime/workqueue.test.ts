@@ -48,6 +48,40 @@ describe("WorkQueue", () => {
     expect(order).toEqual(["big/1", "small/1", "big/2", "big/3", "x/1"]);
   });
 
+  it("gives the urgent lanes, drift first, to those who take nothing else, once nobody else is free", async () => {
+    const { queue } = build();
+    const urgent = [queue.next({ urgentOnly: true }), queue.next({ urgentOnly: true })];
+    const any = queue.next();
+    for (const lane of ["refresh", "change", "retry", "user", "drift"] as const) queue.add(`n/${lane}`, lane);
+    expect((await any)?.key).toBe("n/refresh");
+    expect((await Promise.all(urgent)).map((item) => item?.key)).toEqual(["n/user", "n/drift"]);
+    const next = queue.next({ urgentOnly: true });
+    expect((await queue.next())?.key).toBe("n/change");
+    queue.add("n/a", "user");
+    expect((await next)?.key).toBe("n/a");
+    const both = queue.next({ urgentOnly: true });
+    queue.close();
+    expect(await both).toBeUndefined();
+  });
+
+  it("repairs drift at once while changed objects, first copies and their slow values have all other workers", async () => {
+    const { queue, clock } = build();
+    const started: string[] = [];
+    const hang = new Promise<void>((resolve) => clock.setTimeout(resolve, 60_000));
+    const handler: WorkHandler = async (key) => {
+      started.push(key);
+      if (!key.includes("drift")) await hang;
+    };
+    const pool = new WorkerPool(queue, { clock, workers: 3, urgentWorkers: 1, handler });
+    for (let i = 0; i < 100; i++) queue.add(`n/copy-${i}`, i % 2 === 0 ? "change" : "refresh");
+    await settle();
+    for (let i = 0; i < 5; i++) queue.add(`n/drift-${i}`, "drift");
+    await settle();
+    expect(started.slice(3)).toEqual(["n/drift-0", "n/drift-1", "n/drift-2", "n/drift-3", "n/drift-4"]);
+    void pool.shutdown();
+    await clock.advance(60_000);
+  });
+
   it("does not starve a lane under a flood in another", async () => {
     const { queue } = build();
     queue.add("slow/1", "refresh");
@@ -123,7 +157,7 @@ describe("WorkQueue", () => {
     await queue.next();
     await clock.advance(300);
     expect(queue.stats()).toEqual({
-      depth: { user: 0, drift: 0, retry: 0, refresh: 1 },
+      depth: { user: 0, drift: 0, change: 0, retry: 0, refresh: 1 },
       delayed: 0,
       inFlight: 1,
       oldestMs: 1000,

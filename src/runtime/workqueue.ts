@@ -1,11 +1,16 @@
 import type { Clock } from "../time/clock.ts";
 import { WorkerPool, type WorkerOptions, type WorkHandler } from "./workers.ts";
 
-/** Why a key waits; earlier lanes are served first. */
-export type Lane = "user" | "drift" | "retry" | "refresh";
+/**
+ * Why a key waits; earlier lanes are served first: somebody changed the object, somebody changed its target, its source or
+ * its backend changed (which many may have in common), it failed, it is looked at as a matter of routine.
+ */
+export type Lane = "user" | "drift" | "change" | "retry" | "refresh";
 
 /** All lanes, most urgent first. */
-export const lanes: readonly Lane[] = ["user", "drift", "retry", "refresh"];
+export const lanes: readonly Lane[] = ["user", "drift", "change", "retry", "refresh"];
+/** What some workers take alone, so that it waits for nothing else; a flood of changed objects does not hold up drift. */
+const urgentLanes: readonly Lane[] = ["drift", "user"];
 
 /** What a worker hands to its handler. */
 export interface WorkItem {
@@ -50,6 +55,11 @@ interface Due {
   since: number;
 }
 
+interface Waiter {
+  readonly urgentOnly: boolean;
+  readonly take: (item: WorkItem | undefined) => void;
+}
+
 interface Delayed {
   readonly due: number;
   readonly lane: Lane;
@@ -78,7 +88,7 @@ export class WorkQueue {
   /** Keys that were added while in flight, with the most urgent lane asked for. */
   readonly #dirty = new Map<string, Lane>();
   readonly #failures = new Map<string, number>();
-  readonly #waiters: ((item: WorkItem | undefined) => void)[] = [];
+  readonly #waiters: Waiter[] = [];
   #pool: WorkerPool | undefined;
   #taken = 0;
   #closed = false;
@@ -180,14 +190,17 @@ export class WorkQueue {
     return this.#due.has(key) || this.#delayed.has(key) || this.#inFlight.has(key);
   }
 
-  /** Takes the next due key, waiting for one. `undefined` once the queue is closed. Call `done` after it. */
-  next(): Promise<WorkItem | undefined> {
-    return new Promise((resolve) => {
+  /**
+   * Takes the next due key, waiting for one. `undefined` once the queue is closed. Call `done` after it.
+   * @param urgentOnly of the lanes `drift` and `user` alone; whoever takes from all lanes is served before
+   */
+  next({ urgentOnly = false } = {}): Promise<WorkItem | undefined> {
+    return new Promise((take) => {
       if (this.#closed) {
-        resolve(undefined);
+        take(undefined);
         return;
       }
-      this.#waiters.push(resolve);
+      this.#waiters.push({ urgentOnly, take });
       this.#serve();
     });
   }
@@ -219,7 +232,7 @@ export class WorkQueue {
     this.#delayed.clear();
     this.#due.clear();
     for (const groups of this.#lanes.values()) groups.clear();
-    for (const waiter of this.#waiters.splice(0)) waiter(undefined);
+    for (const waiter of this.#waiters.splice(0)) waiter.take(undefined);
   }
 
   /** True when nothing is due, delayed or in flight. */
@@ -233,7 +246,7 @@ export class WorkQueue {
   }
 
   stats(): WorkQueueStats {
-    const depth: Record<Lane, number> = { user: 0, drift: 0, retry: 0, refresh: 0 };
+    const depth: Record<Lane, number> = { user: 0, drift: 0, change: 0, retry: 0, refresh: 0 };
     const now = this.#clock.now();
     let oldest = now;
     for (const due of this.#due.values()) {
@@ -270,16 +283,21 @@ export class WorkQueue {
 
   #serve(): void {
     while (this.#waiters.length > 0) {
-      const key = this.#pick();
+      // Those who take anything go first, so that the others stay free for what is urgent.
+      const at = Math.max(
+        0,
+        this.#waiters.findIndex(({ urgentOnly }) => !urgentOnly),
+      );
+      const key = this.#waiters[at]?.urgentOnly === true ? this.#first(urgentLanes) : this.#pick();
       if (key === undefined) return;
       const due = this.#due.get(key);
-      const waiter = this.#waiters.shift();
+      const [waiter] = this.#waiters.splice(at, 1);
       if (due === undefined || waiter === undefined) return;
       this.#due.delete(key);
       this.#dequeue(key, due.lane);
       const now = this.#clock.now();
       this.#inFlight.set(key, now);
-      waiter({ key, lane: due.lane, waitedMs: now - due.since });
+      waiter.take({ key, lane: due.lane, waitedMs: now - due.since });
     }
   }
 
@@ -290,7 +308,12 @@ export class WorkQueue {
       // Keys keep the order in which they became due, so the first is the one that waits longest.
       for (const key of this.#due.keys()) return key;
     }
-    for (const lane of lanes) {
+    return this.#first(lanes);
+  }
+
+  /** The next key of the most urgent of these lanes that has one. */
+  #first(among: readonly Lane[]): string | undefined {
+    for (const lane of among) {
       const groups = this.#lanes.get(lane);
       const first = groups?.entries().next().value;
       if (groups === undefined || first === undefined) continue;
