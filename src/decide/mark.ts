@@ -22,6 +22,8 @@ export const MAX_FIELD = 256;
 /** Everything that tags and metadata of all stores take. */
 const FIELD = /^[\w .:/=+@-]{1,256}$/;
 const PLAIN = /^[\w .:/+@-]$/;
+/** What is a field already; `=` is none of it, because it stands for other characters. */
+const PLAIN_FIELD = /^[\w .:/+@-]{1,256}$/;
 
 /** Signs and checks marks of targets; `targetID` names store and target, so that a copied mark proves nothing. */
 export interface MarkSeal {
@@ -106,6 +108,7 @@ function proven(targetID: string, get: (name: FieldName) => string): Part[] {
  * text that is too long is cut and ends in `=+` and a keyed hash of the whole. Equal texts give equal fields.
  */
 export function fitField(ring: KeyRing, text: string): string {
+  if (PLAIN_FIELD.test(text) && text.trim() === text) return text;
   let fitted = "";
   for (const character of text) {
     if (PLAIN.test(character)) fitted += character;
