@@ -34,8 +34,8 @@ COPY --from=node /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /src/LICENSE /src/dist/operator.mjs.LEGAL.txt /app/licenses/
 COPY --from=build /src/dist/operator.mjs /app/operator.mjs
 WORKDIR /app
-ENV NODE_ENV=production
+ENV NODE_ENV=production MALLOC_ARENA_MAX=1
 USER 65532:65532
 # The chart gives the same flags with its own list of files that may be read.
-ENTRYPOINT ["/usr/local/bin/node", "--disable-sigusr1", "--disable-proto=delete", "--permission", "--allow-fs-read=/app/*", "--allow-fs-read=/etc/scaivault-operator/*", "--allow-fs-read=/var/run/secrets/*", "/app/operator.mjs"]
+ENTRYPOINT ["/usr/local/bin/node", "--max-semi-space-size=4", "--heap-growing-percent=25", "--disable-sigusr1", "--disable-proto=delete", "--permission", "--allow-fs-read=/app/*", "--allow-fs-read=/etc/scaivault-operator/*", "--allow-fs-read=/var/run/secrets/*", "/app/operator.mjs"]
 CMD ["version"]

@@ -201,7 +201,8 @@ describe("the pod", () => {
   test("starts Node with its rights named", () => {
     expect(pod("containers.0.command")).toEqual(["/usr/local/bin/node"]);
     const args = pod("containers.0.args") as string[];
-    expect(args.slice(0, 3)).toEqual(["--disable-sigusr1", "--disable-proto=delete", "--permission"]);
+    expect(args.slice(0, 2)).toEqual(["--max-semi-space-size=4", "--heap-growing-percent=25"]);
+    expect(args.slice(2, 5)).toEqual(["--disable-sigusr1", "--disable-proto=delete", "--permission"]);
     expect(args.filter((arg) => arg.startsWith("--allow-")).map((arg) => arg.split("=")[0])).not.toEqual(
       expect.arrayContaining(["--allow-child-process", "--allow-addons", "--allow-worker", "--allow-wasi"]),
     );
