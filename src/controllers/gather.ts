@@ -36,15 +36,19 @@ export interface Memory {
   readonly marks: { moved(targetID: string, now: Mark): boolean; wrote(targetID: string): boolean };
 }
 
-/** Binds and observes the targets of a pair. `notBeforeMs`: how old an answer of ScaiVault may be. */
+/**
+ * Binds and observes the targets of a pair. `notBeforeMs`: how old an answer of ScaiVault may be. `assume`: a Secret of which
+ * nothing is known is taken for absent, without a call.
+ */
 export async function gatherTargets(
   world: World,
   subject: Subject,
   pair: Pair,
-  options: Look & { readonly notBeforeMs: number; readonly lane: Lane },
+  options: Look & { readonly notBeforeMs: number; readonly lane: Lane; readonly assume?: boolean },
   signal: AbortSignal,
 ): Promise<EvaluatedTarget[]> {
-  const bound = [scaivaultTarget(world, subject, pair, options), secretTarget(world, subject, pair)];
+  const secret = secretTarget(world, subject, pair, options.assume === true);
+  const bound = [scaivaultTarget(world, subject, pair, options), secret];
   const present = bound.filter((target) => target !== undefined);
   return Promise.all(present.map((target) => evaluated(world, subject, target, options, signal)));
 }
@@ -119,7 +123,7 @@ function unconfigured(path: string): BoundTarget {
   };
 }
 
-function secretTarget(world: World, subject: Subject, pair: Pair): BoundTarget | undefined {
+function secretTarget(world: World, subject: Subject, pair: Pair, assume: boolean): BoundTarget | undefined {
   const spec = subject.sync.spec.targets.kubernetesSecret;
   const name = pair.secretName;
   if (spec === undefined || name === undefined) return undefined;
@@ -133,7 +137,10 @@ function secretTarget(world: World, subject: Subject, pair: Pair): BoundTarget |
     address: { namespace, name, keys, object: subject.key },
     render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload, spec),
   };
-  return bindTarget(world.secrets, at, (ref, signal) => observeSecret(world, ref, signal));
+  return bindTarget(world.secrets, at, (ref, signal) => {
+    const assumed = assume ? world.secrets.assume?.(ref) : undefined;
+    return assumed === undefined ? observeSecret(world, ref, signal) : Promise.resolve(assumed);
+  });
 }
 
 async function evaluated(

@@ -6,7 +6,7 @@ import { approvalOf } from "./approvals.ts";
 import { ComparisonMemo } from "./comparison-memo.ts";
 import { type EvaluatedTarget, evaluatePair, type PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
-import { gatherTargets, type Memory } from "./gather.ts";
+import { gatherTargets, type Memory, secretTargetID } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { scopeOf } from "./metric-scope.ts";
 import { PlanMemo } from "./plan-memo.ts";
@@ -167,7 +167,39 @@ export class SyncEvaluator {
     const source: SourceState = sourceStateOf(subject, pair) ?? notPolled;
     const scaivaultLane: Lane = lane === "user" ? "user" : "new";
     const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
-    const targets = await gatherTargets(world, subject, pair, options, signal);
+    const assume = source.state === "Present" && this.#isFirstCopy(subject, pair);
+    const targets = await gatherTargets(world, subject, pair, { ...options, assume }, signal);
+    const result = await this.#plan(subject, pair, { source, targets, approved }, signal);
+    const guessed = targets.some(({ observation }) => observation.assumed === true);
+    if (!guessed || result.plan.actions.some(({ kind }) => kind === "Create")) return result;
+    // Anything but a creation right now needs to know.
+    releaseValues(result);
+    const seen = await gatherTargets(world, subject, pair, options, signal);
+    return this.#plan(subject, pair, { source, targets: seen, approved }, signal);
+  }
+
+  /**
+   * Nothing says that this Secret was ever there, and it is the object's only target: it is created without a look, which the
+   * API server refuses when the name is taken. With other targets beside it there would be two writes to account for.
+   */
+  #isFirstCopy({ sync, effective, location }: Subject, pair: Pair): boolean {
+    if (this.#world.dryRun || effective.apply !== "Automatic" || location?.kind !== "path") return false;
+    if (pair.secretName === undefined || sync.spec.targets.scaivault !== undefined) return false;
+    const copied = sync.status?.targets?.some(({ sourceVersion }) => sourceVersion !== undefined) === true;
+    return !copied && !this.#marks.wrote(secretTargetID(sync.metadata.namespace, pair.secretName));
+  }
+
+  #plan(
+    subject: Subject,
+    pair: Pair,
+    {
+      source,
+      targets,
+      approved,
+    }: { readonly source: SourceState; readonly targets: readonly EvaluatedTarget[]; readonly approved: boolean },
+    signal: AbortSignal,
+  ): Promise<PairResult> {
+    const world = this.#world;
     const { store } = subject;
     const reserve = reserveOf(targets, (kind) => writeLane(subject, kind, approved));
     return evaluatePair(

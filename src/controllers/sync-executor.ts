@@ -36,6 +36,8 @@ export class SyncExecutor {
       },
       signal,
     );
+    // Nobody looked before, so there is nothing to tell: it is looked at and planned anew.
+    if (executed.errors.some(({ code }) => code === "taken")) throw new ObjectMovedError("the Secret's name is taken");
     if (executed.errors.length > 0) this.#forgetUncertain(result, executed);
     for (const error of executed.errors) {
       const { namespace, name } = subject.sync.metadata;
@@ -124,7 +126,7 @@ function bringsChange({ context }: PairResult, { done, outcomes }: ExecutedPair)
   );
 }
 
-/** The object, or what it needs, is not as it was when it was planned; it is due again already. */
+/** The object, or what it needs, is not as it was taken to be when it was planned; it is due again. */
 export class ObjectMovedError extends Error {
   override readonly name = "ObjectMovedError";
 }

@@ -31,6 +31,11 @@ export interface TargetObservation {
   readonly markLost?: boolean | undefined;
   /** Fences: uid and resource version for Secrets, the version for ScaiVault. Opaque to the planner. */
   readonly fence: string;
+  /**
+   * With `presence: "Absent"`: nothing is known of it, and nobody was asked. Good for one thing: to create it at once, which the
+   * target refuses when the name is taken.
+   */
+  readonly assumed?: boolean | undefined;
   /** With `presence: "Unknown"`: why it could not be asked. With `NoRoomForMark`: our own write stands there without its mark. */
   readonly failure?: SyncError | undefined;
 }
@@ -80,11 +85,14 @@ export interface WriteRequest {
  * declared shape). All writes check ownership again by fence and never force.
  *
  * Every writing method throws SyncError. `code: "fence"` (reason TargetChanged for ScaiVault, Conflict for Secrets) means
- * that the target moved since it was observed and nothing was written: observe and plan again. `NotOwned`: it is not ours.
+ * that the target moved since it was observed and nothing was written: observe and plan again. `code: "taken"`: the same, of
+ * what was created on an assumption. `NotOwned`: it is not ours.
  */
 export interface SecretTarget<Ref> {
   /** Metadata only; many at a time where the target can. Missing answers come as `Unknown`. */
   observe(refs: readonly Ref[], signal: AbortSignal): Promise<ReadonlyMap<string, TargetObservation>>;
+  /** What is known without a call, else an `assumed` absence; undefined when that would be no good guess. */
+  assume?(ref: Ref): TargetObservation | undefined;
   /** The key of a ref in the map of {@link observe}. */
   key(ref: Ref): string;
   /** The value as it is there now, for a comparison that metadata cannot settle. */

@@ -1,6 +1,6 @@
 import { SyncError } from "../../errors/index.ts";
 import { ApiConnectionError, ApiStatusError } from "../../runtime/index.ts";
-import { FENCE } from "../fence.ts";
+import { FENCE, TAKEN } from "../fence.ts";
 
 /** The Secret moved since it was observed; nothing was written. */
 export function fenceError(action: string, what: string): SyncError {
@@ -8,6 +8,11 @@ export function fenceError(action: string, what: string): SyncError {
     action,
     code: FENCE,
   });
+}
+
+/** It was assumed to be absent and is not; nothing was written. */
+export function takenError(action: string): SyncError {
+  return new SyncError("Conflict", "the Secret exists already; nothing was written", { action, code: TAKEN });
 }
 
 export function notOwned(name: string, why: string, action: string): SyncError {

@@ -24,6 +24,8 @@ export class SecretLookup {
   readonly #written = new Map<string, PartialObjectMetadata>();
   /** Uids of Secrets that we deleted and that the store may still show. */
   readonly #deleted = new Map<string, string>();
+  /** Names that were taken when we assumed that they were not. */
+  readonly #taken = new Set<string>();
 
   constructor(client: KubeClient, store: MetadataStore) {
     this.#client = client;
@@ -52,6 +54,16 @@ export class SecretLookup {
       return stored;
     }
     return written;
+  }
+
+  /** Whether an unknown name may be taken for a free one. */
+  mayBeFree(ref: KubernetesSecretRef): boolean {
+    return !this.#taken.has(keyOf(ref));
+  }
+
+  /** Remembers that a name was not free: from now on it is asked for. */
+  taken(ref: KubernetesSecretRef): void {
+    this.#taken.add(keyOf(ref));
   }
 
   /** Asks the API server, for metadata only. */

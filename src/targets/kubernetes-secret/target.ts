@@ -84,6 +84,12 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     return new Map(observations);
   }
 
+  assume(ref: KubernetesSecretRef): TargetObservation | undefined {
+    const known = this.#lookup.known(ref);
+    if (known !== undefined) return observationOf(ref, known, this.#options.seal);
+    return this.#lookup.mayBeFree(ref) ? { ...absent, assumed: true } : undefined;
+  }
+
   async read(ref: KubernetesSecretRef, signal: AbortSignal): Promise<RenderedContent | undefined> {
     const secret = await this.#readObject(ref, signal);
     return secret === undefined ? undefined : decodeSecret(secret, ref.keys);
@@ -96,7 +102,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     checkContent(content, action);
     const version = keysVersion(content.keys.keys());
     const object = this.#object(ref, content, this.#sealed(ref, { ...mark, targetVersion: version }));
-    if (observed.presence === "Absent") return this.#writer.create(step, object, version);
+    if (observed.presence === "Absent") return this.#writer.create(step, object, version, observed.assumed === true);
     if (observed.presence !== "Present") throw observed.failure ?? fenceError(action, "could not be looked at");
     if (observed.mark.state !== "Valid" && observed.markLost !== true) {
       throw notOwned(ref.name, "exists and is not ours", action);

@@ -17,7 +17,7 @@ import {
 import type { Clock } from "../../time/clock.ts";
 import { markFields, type MarkSeal } from "../marks.ts";
 import type { SecretObject } from "./content.ts";
-import { attempt, fenceError, notOwned } from "./errors.ts";
+import { attempt, fenceError, notOwned, takenError } from "./errors.ts";
 import type { SecretLookup } from "./lookup.ts";
 import { fenceOf, isLabelled, markAnnotation, targetID } from "./observation.ts";
 import { allKeysOurs, dataOwners, MANAGER, ownedKeys, ownershipClean, takenOver } from "./ownership.ts";
@@ -58,12 +58,29 @@ export class SecretWriter {
     this.#parts = parts;
   }
 
-  /** Creates it; refused by the server when the name is taken. @throws SyncError NotOwned, or the fence */
-  async create({ ref, action, signal }: Step, object: SecretObject, version: string): Promise<WriteResult> {
+  /**
+   * Creates it; refused by the server when the name is taken.
+   * @param assumed nobody looked before: whoever finds the name taken has to
+   * @throws SyncError NotOwned, or the fence
+   */
+  async create(
+    { ref, action, signal }: Step,
+    object: SecretObject,
+    version: string,
+    assumed: boolean,
+  ): Promise<WriteResult> {
     const options = this.call(ref, signal);
     const result = await attempt(action, "patch", signal, () =>
-      applyNew(this.#parts.client, resources.secrets, object, options),
+      applyNew(this.#parts.client, resources.secrets, object, options).catch((error: unknown) => {
+        // What stands there may make the server refuse the object for another reason.
+        if (assumed && isInvalid(error)) return { created: false } as const;
+        throw error;
+      }),
     );
+    if (!result.created && assumed) {
+      this.#parts.lookup.taken(ref);
+      throw takenError(action);
+    }
     if (!result.created) {
       const found = await attempt(action, "get", signal, () => this.#parts.lookup.ask(ref, options));
       if (found === undefined || isLabelled(found.metadata)) throw fenceError(action, "appeared");

@@ -138,6 +138,29 @@ describe("Kubernetes Secret: what only it does", () => {
     expect(ours).toContain("scaivault-operator/test (eu-1; ");
   });
 
+  test("a creation without a look costs one request; where the name is taken it changes nothing, and the next one looks", async () => {
+    const free = parts.ref();
+    parts.requests.length = 0;
+    expect(parts.target.assume?.(free)).toMatchObject({ presence: "Absent", assumed: true });
+    const create = (ref: KubernetesSecretRef): Promise<unknown> => {
+      const observed = parts.target.assume?.(ref) as TargetObservation;
+      return parts.target.write(ref, { content: content({ a: CANARY }), mark: someMark("v1"), observed }, signal);
+    };
+    await create(free);
+    expect(parts.requests.filter((one) => one.verb !== "watch").map((one) => one.verb)).toEqual(["apply"]);
+    await asMarked(free);
+    expect(parts.target.assume?.(free)).toMatchObject({ presence: "Present", content: "AsMarked" });
+    for (const type of ["Opaque", "example.com/other"]) {
+      const taken = parts.ref();
+      await parts.post("other-tool", { metadata: { name: taken.name }, type, data: encoded({ a: "theirs" }) });
+      const before = await parts.get(taken);
+      expect(await failure(create(taken))).toMatchObject({ code: "taken" });
+      expect(await parts.get(taken)).toEqual(before);
+      expect(parts.target.assume?.(taken)).toBeUndefined();
+      expect(await parts.observe(taken)).toMatchObject({ presence: "Present", mark: { state: "None" } });
+    }
+  });
+
   test("a Secret that a backup tool brought back with label and mark is ours again", async () => {
     const ref = parts.ref();
     await write(ref, content({ a: CANARY, b: CANARY }));
