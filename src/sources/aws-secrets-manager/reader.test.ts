@@ -19,12 +19,14 @@ let unmatched: number;
 let batch: (names: readonly string[]) => Promise<BatchAnswer>;
 let get: (name: string) => Promise<AsmValue>;
 let reader: AsmReader;
+let clock: VirtualClock;
 const signal = new AbortController().signal;
 const unused = (): never => {
   throw new Error("not here");
 };
 
 beforeEach(() => {
+  clock = new VirtualClock();
   batches = [];
   gets = [];
   unmatched = 0;
@@ -40,7 +42,7 @@ beforeEach(() => {
   };
   reader = new AsmReader({
     api,
-    clock: new VirtualClock(),
+    clock,
     region: "us-east-1",
     onUnmatched: (count) => (unmatched += count),
   });
@@ -73,6 +75,7 @@ describe("batches", () => {
       later.push(read(`s${n}`));
       await new Promise(setImmediate);
     }
+    await clock.advance(10);
     await Promise.all(later);
     expect(batches).toEqual([["s0", "s1", "s2", "s3", "s4"]]);
     await Promise.all(Array.from({ length: 20 }, (_, n) => read(`full${n}`)));

@@ -1,7 +1,7 @@
 import { SyncError } from "../../errors/index.ts";
 import { payloadFromBinary, payloadFromText, type SecretPayload } from "../../model/index.ts";
 import type { SourceRead, SourceRef } from "../../ports/index.ts";
-import { type Clock, systemClock } from "../../time/clock.ts";
+import type { Clock } from "../../time/clock.ts";
 import { aborted, DENIED_MS, isStoreWide, trouble } from "../limits.ts";
 import { refuseEmpty } from "../payload.ts";
 import { AsmFailure, type AsmApi, type AsmValue, type BatchAnswer, type GetRequest } from "./api.ts";
@@ -79,8 +79,7 @@ export class AsmReader {
       const turn = setImmediate(go);
       this.#cancelScheduled = () => clearImmediate(turn);
     } else {
-      // The system's clock, as for sockets: this is about the network's time.
-      this.#cancelScheduled = systemClock.setTimeout(go, GATHER_MS);
+      this.#cancelScheduled = this.#options.clock.setTimeout(go, GATHER_MS);
     }
   }
 

@@ -138,19 +138,21 @@ class SdkApi implements AsmApi {
 
   #call<T>(action: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     const pause = this.#pause;
-    return this.#places.run(
-      async () => {
-        pause.check(action);
-        try {
-          const answer = await work();
-          pause.answered();
-          return answer;
-        } catch (error) {
-          throw classify(error, action, () => pause.throttled(undefined));
-        }
-      },
-      signal,
-      () => aborted(action),
+    return pause.sending(signal, (refused) =>
+      this.#places.run(
+        async () => {
+          pause.check(action);
+          try {
+            const answer = await work();
+            pause.answered();
+            return answer;
+          } catch (error) {
+            throw classify(error, action, () => refused(undefined));
+          }
+        },
+        signal,
+        () => aborted(action),
+      ),
     );
   }
 }

@@ -86,22 +86,24 @@ export class VaultStore {
 
   #send(action: string, signal: AbortSignal, send: () => Promise<VaultAnswer>): Promise<VaultAnswer> {
     const { pause, clock } = this.#options;
-    return this.#places.run(
-      async () => {
-        pause.check(action);
-        let answer: VaultAnswer;
-        try {
-          answer = await send();
-        } catch (error) {
-          throw error instanceof NetError ? unavailable(error, "SourceUnavailable", action) : error;
-        }
-        const failure = storeWide(answer, action, clock.now(), (advice) => pause.throttled(advice));
-        if (failure !== undefined) throw failure;
-        pause.answered();
-        return answer;
-      },
-      signal,
-      () => aborted(action),
+    return pause.sending(signal, (refused) =>
+      this.#places.run(
+        async () => {
+          pause.check(action);
+          let answer: VaultAnswer;
+          try {
+            answer = await send();
+          } catch (error) {
+            throw error instanceof NetError ? unavailable(error, "SourceUnavailable", action) : error;
+          }
+          const failure = storeWide(answer, action, clock.now(), refused);
+          if (failure !== undefined) throw failure;
+          pause.answered();
+          return answer;
+        },
+        signal,
+        () => aborted(action),
+      ),
     );
   }
 

@@ -229,6 +229,16 @@ describe("AWS Secrets Manager", () => {
     expect(calls()).toEqual({ BatchGetSecretValue: 1, GetSecretValue: 12 });
   });
 
+  it("a store that throttles one call of three is polled and read all the same", async () => {
+    const names = Array.from({ length: 12 }, (_, n) => `busy/s${n}`);
+    for (const name of names) await own.put(name, `{"v":"${CANARY}"}`);
+    const fault = own.asm.addFault({ kind: "throttle", every: 3 });
+    expect((await poll({ paths: names, fresh: true })).facts.size).toBe(12);
+    const reads = await Promise.all(names.map((path) => source.read({ path, stage: "AWSCURRENT" }, signal)));
+    expect(reads).toHaveLength(12);
+    expect(own.asm.faultStruck(fault)).toBeGreaterThanOrEqual(4);
+  });
+
   it("reads stages and tells a missing stage from a missing secret", async () => {
     const first = await own.put("stages/a", "one");
     const second = await own.put("stages/a", "two");
