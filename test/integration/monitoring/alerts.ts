@@ -211,6 +211,16 @@ export const scenarios: readonly Scenario[] = [
     firing: { "3h": [] },
   },
   {
+    name: "readers wait for the writer of the fleet: one ticket, and not at once",
+    series: {
+      ...well,
+      ...backendWell,
+      ...inTeams((team) => objects("SecretSync", team, "billing/aws", "False", "WaitingForWriter"), "5x200"),
+      [objects("SecretSync", "billing", "billing/aws", "False", "OtherCluster")]: "1x200",
+    },
+    firing: { "110m": [], "3h": [["ScaiVaultWriterBehind", "warning"]] },
+  },
+  {
     name: "two in a hundred changes are late",
     series: {
       ...well,
