@@ -35,6 +35,15 @@ const outcome = (state: ObjectPlan["outcomes"][number]["state"], reason: ObjectP
   path: "prod/a",
 });
 
+it("ends with what the operator's role means for the plan", () => {
+  const report = planReport([plan({ outcomes: [outcome("Pending", "WaitingForWriter")] })], [], "this one only reads");
+  expect(renderReport(report).split("\n").slice(-2)).toEqual([
+    "0 to create, 0 to change, 0 to delete, 0 held",
+    "this one only reads",
+  ]);
+  expect([exitCodeOf(report), withoutPaths(report).note]).toEqual([0, "this one only reads"]);
+});
+
 describe("exitCodeOf", () => {
   it.each([
     ["nothing", plan({ outcomes: [outcome("InSync", "InSync")] }), 0],

@@ -118,7 +118,11 @@ async function planWithValues(context: PairContext, values: PairValues, signal: 
     const last = round >= MAX_ROUNDS;
     renderAll(context, known.authority, values, known.unrenderable);
     const inputs = context.targets.map((target) => targetInput(context, target, values, known.unrenderable));
-    const plan = planOf(context, known.source, known.turn === undefined ? inputs : inputs.map(defer));
+    const plan = planOf(
+      context,
+      known.source,
+      known.turn === undefined ? inputs : inputs.map((input) => defer(context, input)),
+    );
     if (plan.authority !== known.authority) {
       // The content of Secrets comes from the other side now: what was rendered does not count.
       known.authority = plan.authority;
@@ -175,8 +179,9 @@ function hasToWait({ reserve }: PairContext, { writes }: PairPlan, values: PairV
   return !reservation.granted;
 }
 
-function defer(input: TargetInput): TargetInput {
-  return input.kind === "ScaiVault" ? { ...input, deferred: true } : input;
+/** What was approved is done as a whole: half of it would be another plan, and the approval void. */
+function defer({ approved }: PairContext, input: TargetInput): TargetInput {
+  return approved || input.kind === "ScaiVault" ? { ...input, deferred: true } : input;
 }
 
 function planOf(context: PairContext, source: SourceState, targets: readonly TargetInput[]): PairPlan {

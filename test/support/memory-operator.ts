@@ -10,12 +10,15 @@ import { SyncError } from "../../src/errors/index.ts";
 import { type Mark, type MarkReading, SecretValue } from "../../src/model/index.ts";
 import type {
   RenderedContent,
+  Reservation,
   SecretTarget,
   TargetObservation,
+  WriteLane,
   WriteRequest,
   WriteResult,
 } from "../../src/ports/index.ts";
 import { keyOf, type KubeClient, type KubeObject, type Store } from "../../src/runtime/index.ts";
+import type { RateBudget } from "../../src/scaivault/index.ts";
 import { createMetrics, type Logger } from "../../src/telemetry/index.ts";
 import { VirtualClock } from "../../src/time/clock.ts";
 import { MemorySource } from "./memory-source.ts";
@@ -51,6 +54,8 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
   readonly asked: string[][] = [];
   /** Every call fails with this. */
   failure: SyncError | undefined;
+  /** Rate budget of its writes; none is short without it. */
+  budget: RateBudget | undefined;
   /** Awaited by each write before anything is done. */
   beforeWrite: (() => Promise<void>) | undefined;
   /** A copy without a mark still carries our label. */
@@ -94,13 +99,20 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
     return Promise.resolve({ keys, type: copy.type, payload: { form: "Object", raw: SecretValue.fromText(""), keys } });
   }
 
-  async write(ref: AnyRef, { content, mark, observed }: WriteRequest): Promise<WriteResult> {
+  reserve(ref: AnyRef, lane: WriteLane): Reservation {
+    if (this.budget !== undefined) return this.budget.reserve("write", lane, this.key(ref));
+    return { granted: true, permit: { use: () => true, release: () => undefined } };
+  }
+
+  async write(ref: AnyRef, { content, mark, observed, permit }: WriteRequest): Promise<WriteResult> {
+    permit?.use();
     const keys = new Map([...content.keys].map(([name, value]) => [name, value.bytes().toString("utf8")]));
     await this.#begin(ref, observed);
     return this.#put("write", ref, { keys, type: content.type, version: this.#version(ref) + 1 }, mark);
   }
 
-  async mark(ref: AnyRef, { mark, observed }: Pick<WriteRequest, "mark" | "observed">): Promise<WriteResult> {
+  async mark(ref: AnyRef, { mark, observed, permit }: Omit<WriteRequest, "content">): Promise<WriteResult> {
+    permit?.use();
     await this.#begin(ref, observed);
     const copy = this.copies.get(this.key(ref));
     if (copy === undefined) throw new Error("nothing to mark");
