@@ -12,7 +12,7 @@ const layers = {
   net: ["time", "errors", "model"],
   runtime: ["time"],
   telemetry: ["time", "errors", "runtime"],
-  config: ["errors", "api", "decide", "model"],
+  config: ["time", "errors", "api", "decide", "model"],
   scaivault: ["net", "model", "errors", "time"],
   ports: ["model", "errors"],
   sources: ["ports", "net", "model", "errors", "time", "api", "decide"],

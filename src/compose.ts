@@ -34,7 +34,8 @@ import {
   type TokenProvider,
 } from "./scaivault/index.ts";
 import { createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
-import { createLogger, createMetrics, type Logger, type Metrics } from "./telemetry/index.ts";
+import { followNetworkFiles, type NetworkFiles } from "./reload.ts";
+import { createLogger, createMetrics, errorFields, type Logger, type Metrics } from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -78,7 +79,9 @@ export function compose(options: ComposeOptions): Operator {
   const metrics = createMetrics({ defaults: true, version: VERSION, objects: config.metrics.objects });
   const ring = createKeyRing(markKeys(config));
   const cluster = clusterConfig(config);
-  const network = networkOf(config, cluster.server, metrics);
+  const files = networkFiles(config);
+  const network = networkOf(config, cluster.server, metrics, files);
+  const unfollow = followNetworkFiles(config, files, { network, log, clock });
   const transport = new KubeTransport({
     config: cluster,
     clock: systemClock,
@@ -168,6 +171,7 @@ export function compose(options: ComposeOptions): Operator {
     },
     planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
     async close() {
+      unfollow();
       await reflectors.stop();
       await events.stop();
       await network.close();
@@ -176,8 +180,15 @@ export function compose(options: ComposeOptions): Operator {
   };
 }
 
-function networkOf(config: Config, apiServer: string, metrics: Metrics): Network {
-  const extraCA = config.caFile === undefined ? undefined : readCAFile(config.caFile);
+function networkFiles({ caFile, proxy }: Config): NetworkFiles {
+  return {
+    extraCA: caFile === undefined ? undefined : readCAFile(caFile),
+    proxyURL: proxy === undefined ? undefined : (proxy.url ?? fileText(proxy.urlFile ?? "", "proxy.urlFile")),
+  };
+}
+
+function networkOf(config: Config, apiServer: string, metrics: Metrics, files: NetworkFiles): Network {
+  const { extraCA, proxyURL } = files;
   const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
   return new Network({
     userAgent: `${product} (${config.cluster.name})`,
@@ -189,7 +200,7 @@ function networkOf(config: Config, apiServer: string, metrics: Metrics): Network
     },
     deniedAddresses: apiServerAddresses(apiServer),
     ...(extraCA === undefined ? {} : { extraCA }),
-    ...(config.proxy === undefined ? {} : { proxy: { url: proxyURL(config.proxy), exceptions: config.proxy.noProxy } }),
+    ...(proxyURL === undefined ? {} : { proxy: { url: proxyURL, exceptions: config.proxy?.noProxy } }),
   });
 }
 
@@ -198,10 +209,6 @@ function markKeys(config: Config): readonly Buffer[] {
   if (read.ok) return read.keys;
   const [first] = read.problems;
   throw new SyncError("InvalidSpec", `${first?.file ?? "marks.keyFiles"}: ${first?.message ?? "cannot be read"}`);
-}
-
-function proxyURL(proxy: NonNullable<Config["proxy"]>): string {
-  return proxy.url ?? fileText(proxy.urlFile ?? "", "proxy.urlFile");
 }
 
 function clusterConfig(config: Config) {
@@ -271,7 +278,13 @@ function scaivaultSide(
     guard,
     readOnly: scaivault.role === "Reader",
     budget: new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } }),
-    tokens: tokensOf(scaivault.auth, { network, http, basePath }),
+    tokens: tokensOf(scaivault.auth, {
+      network,
+      http,
+      basePath,
+      clock,
+      onFailure: (error) => log.warn("ScaiVault login failed", errorFields(error)),
+    }),
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
   });
@@ -298,21 +311,27 @@ function place(network: Network, text: string): { readonly url: URL; readonly pa
 
 function tokensOf(
   auth: NonNullable<Config["scaivault"]>["auth"],
-  parts: { network: Network; http: ReturnType<Network["open"]>; basePath: string },
+  parts: {
+    network: Network;
+    http: ReturnType<Network["open"]>;
+    basePath: string;
+    clock: Clock;
+    onFailure: (error: SyncError) => void;
+  },
 ): TokenProvider {
-  const { network, http, basePath } = parts;
-  const common = { clock: systemClock, userAgent: product };
+  const { network, http, basePath, clock, onFailure } = parts;
+  const common = { clock, userAgent: product, onFailure };
   switch (auth.method) {
     case "TokenFile":
-      return tokenFile(auth.tokenFile, systemClock);
+      return tokenFile(auth.tokenFile, clock);
     case "ClientCredentials": {
       const { url, path } = place(network, auth.tokenURL);
       return clientCredentials({
         ...common,
         http: network.open({ url }, 2),
         tokenPath: path,
-        clientID: fileText(auth.clientIDFile, "scaivault.auth.clientIDFile"),
-        clientSecret: secretFile(auth.clientSecretFile, systemClock),
+        clientID: secretFile(auth.clientIDFile, clock),
+        clientSecret: secretFile(auth.clientSecretFile, clock),
         clientAuth: "Form",
         ...(auth.scope === undefined ? {} : { scope: auth.scope }),
       });
@@ -323,7 +342,7 @@ function tokensOf(
         ...common,
         http: own === undefined ? http : network.open({ url: own.url }, 2),
         basePath: own === undefined ? basePath : own.path.replace(/\/v1\/auth\/exchange$/, ""),
-        subjectToken: secretFile(auth.subjectTokenFile, systemClock),
+        subjectToken: secretFile(auth.subjectTokenFile, clock),
         ...(auth.audience === undefined ? {} : { audience: auth.audience }),
         ...(auth.scope === undefined ? {} : { scope: auth.scope }),
         ...(auth.role === undefined ? {} : { role: auth.role }),

@@ -35,7 +35,7 @@ if (verdict.problems.length > 0) {
 } else {
   // The parts that talk to clusters and stores are loaded only by the commands that need them.
   const commands = [
-    runCommand(async (config, own) => (await import("./process.ts")).runOperator(config, own)),
+    runCommand(async (config, own, file) => (await import("./process.ts")).runOperator(config, own, file)),
     validateCommand,
     planCommand(async (config, objects, run) => (await import("./plan.ts")).planObjects(config, objects, run)),
     versionCommand(VERSION),

@@ -5,12 +5,13 @@ import type { Config } from "./config/index.ts";
 import { type OperatorTerm, termMetrics } from "./controllers/index.ts";
 import { errorCode, SyncError } from "./errors/index.ts";
 import { LeaderElector, type Leadership, Liveness } from "./runtime/index.ts";
+import { followConfigFile } from "./reload.ts";
 import { type Listening, startHealthServer, startMetricsServer } from "./telemetry/index.ts";
 import { systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
 
 /** `run`: caches on every replica, work on the leader, until the signal. @returns the exit code */
-export async function runOperator(config: Config, io: CommandIO): Promise<number> {
+export async function runOperator(config: Config, io: CommandIO, file: string): Promise<number> {
   const operator = compose({ config, environment: io.environment });
   const { log, reflectors } = operator;
   const liveness = new Liveness(systemClock);
@@ -27,6 +28,7 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   }
   log.info("starting", { version: VERSION, address: `${config.health.address}:${listening[0]?.port ?? 0}` });
   if (config.tenancyMode === "Open") log.warn("tenancyMode is Open: every namespace has every right", {});
+  const unfollow = followConfigFile(config, { file, environment: io.environment, log, clock: systemClock });
   reflectors.start();
   let term: OperatorTerm | undefined;
   const elector = new LeaderElector({
@@ -59,6 +61,7 @@ export async function runOperator(config: Config, io: CommandIO): Promise<number
   try {
     await elector.run(work, io.signal);
   } finally {
+    unfollow();
     await operator.close();
     await Promise.all(listening.map((one) => one.close()));
   }

@@ -1,3 +1,4 @@
+export { type ConfigChanges, configChanges } from "./changes.ts";
 export { type Config, type Listener, type ScaiVaultAuth, type TenancyEntry } from "./config.ts";
 export { type EnvironmentVerdict, refuseDangerousEnvironment } from "./environment.ts";
 export {
@@ -11,6 +12,7 @@ export {
   readConfig,
 } from "./load.ts";
 export { parseMarkKey, readMarkKeys } from "./mark-keys.ts";
+export { watchFile, type WatchFileOptions, WATCH_EVERY_MS } from "./watch-file.ts";
 export {
   type ParsedYaml,
   parseYaml,

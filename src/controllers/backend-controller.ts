@@ -11,7 +11,7 @@ import { type BackendStatusInput, backendStatus } from "../decide/index.ts";
 import { type SyncError, toSyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import type { ResolvedBackend } from "./backend-registry.ts";
-import { credentialSecrets } from "./backend-resolver.ts";
+import { caConfigMap, credentialSecrets } from "./backend-resolver.ts";
 import { indexes } from "./caches.ts";
 import { type StatusWriter } from "./status-writer.ts";
 import { backendLocation } from "./subject.ts";
@@ -22,10 +22,12 @@ import type { World } from "./world.ts";
 export interface BackendReconciled {
   /** Those who depend on it have to look again. */
   readonly changed: boolean;
-  /** Something could not be asked; what was known before still holds. */
+  /** Something could not be asked, or may change unseen while the store fails; what was known before still holds. */
   readonly again: boolean;
 }
 
+/** A CA that is not watched is not asked for more often while all is well, in milliseconds. */
+const UNWATCHED_MS = 30_000;
 const HELD = new Set(["DeletionHeld", "ChangeHeld", "ApprovalNeeded"]);
 
 /** Reconciles FederationBackends: checks, credentials, the shared source, status. */
@@ -35,6 +37,7 @@ export class BackendController {
   readonly #handled = new Map<string, { value: string; atMs: number }>();
   /** What the last good checks of each backend rested on. */
   readonly #checked = new Map<string, string>();
+  readonly #unwatchedAt = new Map<string, { version: string | undefined; atMs: number }>();
 
   constructor(world: World, status: StatusWriter) {
     this.#world = world;
@@ -49,6 +52,7 @@ export class BackendController {
       this.#status.forget("FederationBackend", key);
       this.#handled.delete(key);
       this.#checked.delete(key);
+      this.#unwatchedAt.delete(key);
       return { changed: true, again: false };
     }
     const view = viewBackend(object);
@@ -59,7 +63,7 @@ export class BackendController {
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
     const next = backendStatus(this.#input(key, object, view.ok ? view.object : undefined, previous));
     await this.#status.backend(object, previous, next);
-    return { changed, again };
+    return { changed, again: again || this.#mayMendUnseen(key, view.ok ? view.object : undefined) };
   }
 
   /** Checks the backend and takes the outcome in. Nothing is asked for while it rests on what it rested on before. */
@@ -70,7 +74,7 @@ export class BackendController {
     signal: AbortSignal,
   ): Promise<BackendReconciled> {
     const { registry, resolver } = this.#world;
-    const basis = this.#basisOf(backend, object);
+    const basis = await this.#basisOf(backend, object, signal);
     const usable = registry.get(key).state === "Usable";
     if (usable && basis !== undefined && this.#checked.get(key) === basis) return { changed: false, again: false };
     this.#checked.delete(key);
@@ -91,20 +95,42 @@ export class BackendController {
     return { changed, again: false };
   }
 
+  /** A store that fails may do so for a CA that is replaced without a watch telling. */
+  #mayMendUnseen(key: string, backend: FederationBackend | undefined): boolean {
+    const state = this.#world.registry.get(key);
+    const failing = state.state === "Usable" && state.store.poller.state.state === "Failing";
+    return failing && backend !== undefined && caConfigMap(backend) !== undefined;
+  }
+
   async #refuse(key: string, object: KubeObject, error: SyncError): Promise<boolean> {
     this.#checked.delete(key);
     this.#logRefusal(object, error);
     return this.#world.registry.set(key, error, "");
   }
 
-  /** What the checks rest on, as the watches show it; undefined when something of it is not watched. */
-  #basisOf(backend: FederationBackend, object: KubeObject): string | undefined {
-    if (backend.spec.hashicorpVault?.caRef?.kind === "ConfigMap") return undefined;
+  /** What the checks rest on, as the watches show it; undefined when something of it cannot be told. */
+  async #basisOf(backend: FederationBackend, object: KubeObject, signal: AbortSignal): Promise<string | undefined> {
     const { uid, generation, namespace = "" } = object.metadata;
     const versions = credentialSecrets(backend).map(
       (name) => this.#world.caches.credentials.get(`${namespace}/${name}`)?.metadata.resourceVersion,
     );
-    return versions.includes(undefined) ? undefined : JSON.stringify([uid, generation, versions]);
+    if (versions.includes(undefined)) return undefined;
+    const unwatched = await this.#unwatched(backend, signal);
+    return unwatched === undefined ? undefined : JSON.stringify([uid, generation, versions, unwatched]);
+  }
+
+  /** A CA in a ConfigMap is asked for after each poll, at most every half minute; at once while the store fails. */
+  async #unwatched(backend: FederationBackend, signal: AbortSignal): Promise<string | undefined> {
+    if (caConfigMap(backend) === undefined) return "";
+    const key = `${backend.metadata.namespace}/${backend.metadata.name}`;
+    const { clock, registry, resolver } = this.#world;
+    const known = this.#unwatchedAt.get(key);
+    const state = registry.get(key);
+    const good = state.state === "Usable" && state.store.poller.state.state !== "Failing";
+    if (known !== undefined && good && clock.now() - known.atMs < UNWATCHED_MS) return known.version;
+    const version = await resolver.unwatched(backend, signal);
+    this.#unwatchedAt.set(key, { version, atMs: clock.now() });
+    return version;
   }
 
   #logRefusal(object: KubeObject, error: SyncError): void {

@@ -36,7 +36,11 @@ export interface StoreHandle {
 
 interface Entry extends StoreHandle {
   readonly backends: Set<string>;
+  readonly reads: Reads;
 }
+
+/** How long values that are being read with a replaced credential may still take, in milliseconds. */
+const DRAIN_MS = 30_000;
 
 /** What happens around the stores; the controllers supply it. */
 export interface RegistryHooks {
@@ -53,6 +57,8 @@ export class BackendRegistry {
   readonly #believeAtOnce: boolean;
   readonly #stores = new Map<string, Entry>();
   readonly #byBackend = new Map<string, BackendState>();
+  readonly #draining = new Set<Promise<void>>();
+  readonly #closed = new AbortController();
 
   /** @param options.believeAtOnce as in {@link StorePoller} */
   constructor(options: { clock: Clock; hooks: RegistryHooks; believeAtOnce?: boolean }) {
@@ -72,7 +78,8 @@ export class BackendRegistry {
 
   /**
    * Takes the outcome of a backend's checks in. A changed identity makes a new base: facts and beliefs of the old one
-   * are gone with its poller.
+   * are gone with its poller. The old one is not asked anything any more; what it is reading comes to its end, so that a
+   * new credential costs nobody a failure.
    * @param location where the secrets live, as the spec that was checked says it
    * @returns true when anything changed for those who depend on the backend
    */
@@ -87,11 +94,12 @@ export class BackendRegistry {
       this.#byBackend.set(backendKey, { ...before, location });
       return before.location !== location;
     }
-    await this.#leave(backendKey);
+    const old = this.#detach(backendKey);
     const entry = this.#stores.get(outcome.identityKey) ?? this.#open(outcome);
     entry.backends.add(backendKey);
     this.#byBackend.set(backendKey, { state: "Usable", store: entry, location });
     entry.poller.pollNow({ fresh: false });
+    if (old !== undefined) this.#retire(old);
     return true;
   }
 
@@ -105,17 +113,20 @@ export class BackendRegistry {
     const entries = [...this.#stores.values()];
     this.#stores.clear();
     this.#byBackend.clear();
-    await Promise.allSettled(entries.map((entry) => this.#end(entry)));
+    this.#closed.abort();
+    await Promise.allSettled([...entries.map((entry) => this.#end(entry)), ...this.#draining]);
   }
 
   #open(resolved: ResolvedBackend): Entry {
     const backends = new Set<string>();
-    const source = resolved.create();
+    const reads = new Reads();
+    const source = reads.counted(resolved.create());
     const entry: Entry = {
       identityKey: resolved.identityKey,
       identity: resolved.identity,
       source,
       backends,
+      reads,
       poller: new StorePoller({
         key: resolved.identityKey,
         source,
@@ -132,17 +143,73 @@ export class BackendRegistry {
   }
 
   async #leave(backendKey: string): Promise<void> {
+    const entry = this.#detach(backendKey);
+    if (entry !== undefined) await this.#end(entry);
+  }
+
+  /** @returns the store that the backend was the last to use */
+  #detach(backendKey: string): Entry | undefined {
     const state = this.#byBackend.get(backendKey);
-    if (state?.state !== "Usable") return;
+    if (state?.state !== "Usable") return undefined;
     const entry = this.#stores.get(state.store.identityKey);
     entry?.backends.delete(backendKey);
-    if (entry === undefined || entry.backends.size > 0) return;
+    if (entry === undefined || entry.backends.size > 0) return undefined;
     this.#stores.delete(entry.identityKey);
-    await this.#end(entry);
+    return entry;
+  }
+
+  #retire(entry: Entry): void {
+    const timer = new AbortController();
+    const cancel = this.#clock.setTimeout(() => timer.abort(), DRAIN_MS, { unref: true });
+    const drained = (async () => {
+      await entry.poller.stop();
+      await entry.reads.over(AbortSignal.any([timer.signal, this.#closed.signal]));
+      await entry.source.close();
+    })()
+      // It is no longer used: what goes wrong with it concerns nobody.
+      .catch(() => undefined)
+      .finally(() => {
+        cancel();
+        this.#draining.delete(drained);
+      });
+    this.#draining.add(drained);
   }
 
   async #end(entry: Entry): Promise<void> {
     await entry.poller.stop();
     await entry.source.close();
+  }
+}
+
+/** Counts the reads of values that are under way. */
+class Reads {
+  #running = 0;
+  #told: (() => void) | undefined;
+
+  counted(source: SecretSource): SecretSource {
+    return {
+      identity: source.identity,
+      probe: (signal) => source.probe(signal),
+      poll: (demand, signal) => source.poll(demand, signal),
+      read: async (ref, signal) => {
+        this.#running += 1;
+        try {
+          return await source.read(ref, signal);
+        } finally {
+          this.#running -= 1;
+          if (this.#running === 0) this.#told?.();
+        }
+      },
+      close: () => source.close(),
+    };
+  }
+
+  /** Resolves when none is under way, or the signal aborts. */
+  over(signal: AbortSignal): Promise<void> {
+    if (this.#running === 0 || signal.aborted) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#told = resolve;
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
   }
 }

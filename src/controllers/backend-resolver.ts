@@ -49,6 +49,13 @@ export class BackendResolver {
     return this.#make({ backend, credential, ca, endpoints: this.#rights.endpoints(namespace) });
   }
 
+  /** What the backend's CA is in, as of now, where no watch tells; undefined when it cannot be told. */
+  unwatched(backend: FederationBackend, signal: AbortSignal): Promise<string | undefined> {
+    const { namespace } = backend.metadata;
+    const name = caConfigMap(backend);
+    return name === undefined ? Promise.resolve("") : this.#credentials.configMapVersion(namespace, name, signal);
+  }
+
   async #credential(backend: FederationBackend, signal: AbortSignal): Promise<Credential | "operator"> {
     const namespace = backend.metadata.namespace;
     const name = credentialName(backend);
@@ -69,6 +76,12 @@ export function credentialName(backend: FederationBackend): string | undefined {
     hashicorpVault?.auth.appRole?.secretRef.name ??
     hashicorpVault?.auth.token?.secretRef.name
   );
+}
+
+/** The ConfigMap that holds the backend's CA. ConfigMaps are not watched: rights on them are given by name. */
+export function caConfigMap(backend: FederationBackend): string | undefined {
+  const ca = backend.spec.hashicorpVault?.caRef;
+  return ca?.kind === "ConfigMap" ? ca.name : undefined;
 }
 
 /** Names of all Secrets whose change concerns the backend. */

@@ -29,6 +29,8 @@ export interface CredentialReader {
     namespace: string,
     signal: AbortSignal,
   ): Promise<string>;
+  /** Version of a ConfigMap, which nobody watches; undefined when it cannot be told. One request, without its content. */
+  configMapVersion(namespace: string, name: string, signal: AbortSignal): Promise<string | undefined>;
 }
 
 const configMaps: Resource = { group: "", version: "v1", plural: "configmaps", namespaced: true, kind: "ConfigMap" };
@@ -102,7 +104,13 @@ export function createCredentialReader(client: KubeClient, released: Store<Parti
         throw new SyncError("CredentialInvalid", `key ${ref.key} of ${ref.kind} ${ref.name} holds no PEM certificate`);
       return pem;
     },
+    configMapVersion: (namespace, name, signal) => versionOf(client, { namespace, name }, signal),
   };
+}
+
+async function versionOf(client: KubeClient, ref: { namespace: string; name: string }, signal: AbortSignal) {
+  const found = await client.findMetadata(configMaps, ref, { signal }).catch(() => undefined);
+  return found?.metadata.resourceVersion;
 }
 
 /** The named key as text without surrounding white space (files and editors add line ends). @throws SyncError CredentialInvalid */

@@ -99,11 +99,20 @@ export class SyncController {
   /** `Moved`: the object or its rights changed before everything was written. */
   async #evaluate(subject: Subject, lane: string, signal: AbortSignal): Promise<SyncOutcome | undefined | "Moved"> {
     try {
-      return await this.#evaluator.evaluate(subject, lane, signal);
+      const outcome = await this.#evaluator.evaluate(subject, lane, signal);
+      const failed = outcome?.pairs.some(({ result }) => result.sourceError !== undefined) ?? false;
+      // What the store of a replaced credential refuses says nothing of the one that stands now.
+      return failed && this.#hasAnotherStore(subject) ? "Moved" : outcome;
     } catch (error) {
       if (error instanceof ObjectMovedError) return "Moved";
       throw error;
     }
+  }
+
+  #hasAnotherStore(subject: Subject): boolean {
+    const object = this.#world.caches.syncs.get(subject.key);
+    const now = object === undefined ? undefined : resolveSubject(this.#world, object);
+    return now !== undefined && !(now instanceof SyncError) && now.store !== subject.store;
   }
 
   /**

@@ -70,10 +70,23 @@ function actionOf({ method, path, headers }: HttpRequest): string {
 export class HttpClient {
   readonly origin: string;
   readonly #options: HttpClientOptions;
+  #dispatcher: Dispatcher;
+  /** Those that still have calls under way. */
+  readonly #retired = new Set<Dispatcher>();
 
   constructor(options: HttpClientOptions) {
     this.origin = options.origin;
     this.#options = options;
+    this.#dispatcher = options.dispatcher;
+  }
+
+  /** Connections are made anew from now on; what is under way comes to its end on the old ones. */
+  renew(dispatcher: Dispatcher): void {
+    const old = this.#dispatcher;
+    this.#dispatcher = dispatcher;
+    this.#retired.add(old);
+    const forget = (): void => void this.#retired.delete(old);
+    old.close().then(forget, forget);
   }
 
   /**
@@ -119,12 +132,12 @@ export class HttpClient {
   /** Ends the connections; running exchanges fail. */
   async close(): Promise<void> {
     this.#options.onClose();
-    await this.#options.dispatcher.destroy();
+    await Promise.all([this.#dispatcher, ...this.#retired].map((one) => one.destroy()));
   }
 
   async #exchange(request: HttpRequest, signal: AbortSignal): Promise<HttpResponse> {
-    const { origin, dispatcher, userAgent } = this.#options;
-    const answer = await dispatcher.request({
+    const { origin, userAgent } = this.#options;
+    const answer = await this.#dispatcher.request({
       origin,
       path: request.path,
       method: request.method as Dispatcher.HttpMethod,

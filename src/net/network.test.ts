@@ -170,6 +170,34 @@ describe("TLS", () => {
     expect((await failure(get(port, other.cert, { extraCA: authority.cert }))).kind).toBe("TLS");
   });
 
+  it("takes a new extra CA in: what is under way ends well, then connections are made anew", async () => {
+    const sockets = new Set<Socket>();
+    let release = (): void => undefined;
+    const held = new Promise<void>((resolve) => (release = resolve));
+    const port = await tls((request, response) => {
+      sockets.add(request.socket);
+      if (request.url === "/slow") void held.then(() => response.end("slow"));
+      else response.end("ok");
+    });
+    const net = network({ extraCA: authority.cert });
+    const http = net.open({ url: new URL(`https://127.0.0.1:${port}`) });
+    const get = (path: string) => http.send({ method: "GET", path });
+    await get("/");
+    const slow = get("/slow");
+    while (sockets.size < 1) await get("/");
+    net.replace({ extraCA: `${authority.cert}\n${other.cert}` });
+    const before = new Set(sockets);
+    expect((await get("/")).status).toBe(200);
+    expect([...sockets].some((socket) => !before.has(socket))).toBe(true);
+    release();
+    expect((await slow).body.toString()).toBe("slow");
+    net.replace({ extraCA: other.cert });
+    expect((await failure(get("/"))).kind).toBe("TLS");
+    expect(() => net.replace({ extraCA: "-----BEGIN CERTIFICATE-----\nnone\n" })).toThrow("PEM");
+    net.replace({ extraCA: authority.cert });
+    expect((await get("/")).status).toBe(200);
+  });
+
   it("refuses a certificate of another name and TLS 1.1", async () => {
     const named = await listen(
       createTlsServer(authority.issue({ commonName: "vault", names: ["vault.example.com"] }), (_request, response) =>

@@ -41,8 +41,9 @@ export interface NetworkOptions extends AddressRules {
 
 /** Makes every HTTP client but the Kubernetes one: TLS 1.2 or newer, CAs, proxy, address check, timeouts, caps, no redirects. */
 export class Network {
-  readonly #options: NetworkOptions;
-  readonly #clients = new Set<HttpClient>();
+  #options: NetworkOptions;
+  /** Open clients, and how to make their connections anew. */
+  readonly #clients = new Map<HttpClient, () => Dispatcher>();
 
   constructor(options: NetworkOptions) {
     if (Object.keys(options.endpointOverrides ?? {}).length > 0 && options.allowLoopback !== true)
@@ -85,17 +86,38 @@ export class Network {
     if (!hostAllowed(url.hostname, this.#options))
       throw new SyncError("EndpointNotAllowed", "loopback, link-local and metadata addresses are refused");
     const timeouts = { ...defaultTimeouts, ...this.#options.timeouts };
+    const connect = () => this.#dispatcher(url, destination.ca, timeouts, connections);
     const client: HttpClient = new HttpClient({
       origin: url.origin,
-      dispatcher: this.#dispatcher(url, destination.ca, timeouts, connections),
+      dispatcher: connect(),
       timeouts,
       userAgent: this.#options.userAgent,
       clock: this.#options.clock ?? systemClock,
       onClose: () => void this.#clients.delete(client),
       onExchange: this.#told(destination.url.host),
     });
-    this.#clients.add(client);
+    this.#clients.set(client, connect);
     return client;
+  }
+
+  /**
+   * Takes a new extra CA or a new URL of the proxy in: all connections are made anew, calls under way come to their end.
+   * @throws SyncError InvalidSpec, and nothing has changed
+   */
+  replace(parts: Pick<NetworkOptions, "extraCA"> & { readonly proxyURL?: string }): void {
+    const before = this.#options;
+    const proxy =
+      before.proxy === undefined || parts.proxyURL === undefined
+        ? before.proxy
+        : { ...before.proxy, url: parts.proxyURL };
+    this.#options = { ...before, proxy, extraCA: parts.extraCA ?? before.extraCA };
+    try {
+      const renewed = [...this.#clients].map(([client, connect]) => [client, connect()] as const);
+      for (const [client, dispatcher] of renewed) client.renew(dispatcher);
+    } catch (error) {
+      this.#options = before;
+      throw error;
+    }
   }
 
   /** Exchanges are told under the host that people wrote, not under the local environment's replacement. */
@@ -106,7 +128,7 @@ export class Network {
 
   /** Closes every client that is still open. */
   async close(): Promise<void> {
-    await Promise.all([...this.#clients].map((client) => client.close()));
+    await Promise.all([...this.#clients.keys()].map((client) => client.close()));
   }
 
   /** One context for all connections of a destination: reading a hundred certificates takes longer than a handshake. */

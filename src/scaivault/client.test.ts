@@ -6,7 +6,7 @@ import { type ScaiVaultServer, startServer } from "../../scaivault-server/server
 import { SyncError } from "../errors/index.ts";
 import { SecretValue } from "../model/index.ts";
 import { type HttpClient, Network } from "../net/index.ts";
-import { systemClock } from "../time/clock.ts";
+import { systemClock, VirtualClock } from "../time/clock.ts";
 import {
   type CallReport,
   clientCredentials,
@@ -14,6 +14,7 @@ import {
   ScaiVaultClient,
   type SecretMetadata,
   secretFile,
+  type SecretSupplier,
   tokenExchange,
   tokenFile,
   type TokenProvider,
@@ -46,6 +47,11 @@ afterAll(async () => {
 
 function fixed(token: string): TokenProvider {
   return { token: async () => SecretValue.fromText(token), renew: async () => undefined };
+}
+
+function supplied(text: string): SecretSupplier {
+  const value = SecretValue.fromText(text);
+  return { read: async () => value, readNow: async () => value };
 }
 
 function makeClient(
@@ -325,7 +331,7 @@ describe("tokens", () => {
           clock: systemClock,
           userAgent: "t",
           tokenPath: "/oauth/token",
-          clientID: made.clientId,
+          clientID: supplied(made.clientId),
           clientSecret: secretFile(file, systemClock),
           clientAuth,
         }),
@@ -343,7 +349,7 @@ describe("tokens", () => {
         clock: systemClock,
         userAgent: "t",
         tokenPath: "/oauth/token",
-        clientID: made.clientId,
+        clientID: supplied(made.clientId),
         clientSecret: secretFile(file, systemClock),
         clientAuth: "Form",
       }),
@@ -353,6 +359,86 @@ describe("tokens", () => {
     expect((await failure(wrong.whoami(context))).reason).toBe("ScaiVaultDenied");
     // Failed logins back off: the second caller gets the same error without a call.
     expect(server.admin.counters().total).toBe(0);
+  });
+
+  test("client id and secret are replaced while calls go on: one login with the new pair, none refused", async () => {
+    const [idFile, secretFileName] = [join(folder, "id"), join(folder, "client-secret")];
+    const write = async (made: { clientId: string; clientSecret: string }): Promise<void> => {
+      await writeFile(idFile, made.clientId);
+      await writeFile(secretFileName, made.clientSecret);
+    };
+    const [first, second] = [server.admin.createClient(identity), server.admin.createClient(identity)];
+    await write(first);
+    const clock = new VirtualClock();
+    const failures: string[] = [];
+    const client = makeClient(
+      clientCredentials({
+        http,
+        clock,
+        userAgent: "t",
+        tokenPath: "/oauth/token",
+        clientID: secretFile(idFile, clock),
+        clientSecret: secretFile(secretFileName, clock),
+        clientAuth: "Form",
+        onFailure: ({ reason }) => void failures.push(reason),
+      }),
+    );
+    await client.whoami(context);
+    // A new secret that ScaiKey does not know yet: the token that is there serves on.
+    await write({ ...second, clientSecret: "not-yet" });
+    await clock.advance(2_000);
+    for (let calls = 0; calls < 3; calls += 1) await client.whoami(context);
+    expect(failures).toEqual(["ScaiVaultDenied"]);
+    await write(second);
+    await clock.advance(60_000);
+    server.admin.resetCounters();
+    await Promise.all(Array.from({ length: 5 }, () => client.whoami(context)));
+    await client.whoami(context);
+    expect(server.admin.counters().byRoute["POST /oauth/token"]).toBe(1);
+    // What the old client is good for ends, and nobody notices.
+    server.admin.removeClient(first.clientId);
+    server.admin.revokeAllTokens();
+    await client.whoami(context);
+    expect(failures).toEqual(["ScaiVaultDenied"]);
+  });
+
+  test("half of a new pair is read again before anything is refused", async () => {
+    const [first, second] = [server.admin.createClient(identity), server.admin.createClient(identity)];
+    let secret = first.clientSecret;
+    const old = supplied(second.clientId);
+    const client = makeClient(
+      clientCredentials({
+        http,
+        clock: systemClock,
+        userAgent: "t",
+        tokenPath: "/oauth/token",
+        clientID: old,
+        // The file changes right after it was read.
+        clientSecret: {
+          read: async () => SecretValue.fromText(secret),
+          readNow: async () => {
+            const value = SecretValue.fromText(secret);
+            secret = second.clientSecret;
+            return value;
+          },
+        },
+        clientAuth: "Basic",
+      }),
+    );
+    await client.whoami(context);
+  });
+
+  test("a token file that is away or empty for a moment is no failure", async () => {
+    const file = join(folder, "moment");
+    await writeFile(file, server.admin.createToken(identity, null));
+    const clock = new VirtualClock();
+    const client = makeClient(tokenFile(file, clock));
+    await client.whoami(context);
+    for (const interrupt of [() => writeFile(file, ""), () => rm(file)]) {
+      await interrupt();
+      await clock.advance(2_000);
+      await client.whoami(context);
+    }
   });
 
   test("a ServiceAccount token is exchanged, with role and audience", async () => {

@@ -241,6 +241,7 @@ export class MemoryOperator {
           return { namespace, name, resourceVersion: "1", data: new Map() };
         },
         certificate: () => Promise.reject(new Error("no certificates here")),
+        configMapVersion: () => Promise.resolve(undefined),
       },
       rights: { refusal: () => undefined, ambientIdentity: () => true, endpoints: () => ["*"] },
       make: ({ backend }) => {

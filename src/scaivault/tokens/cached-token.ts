@@ -14,6 +14,10 @@ export interface CachedTokenOptions {
   readonly clock: Clock;
   /** Logs in. It has its own deadline and is not ended by any caller's signal: all callers share it. */
   readonly login: () => Promise<IssuedToken>;
+  /** Whether the login would now be made with another credential than the last one that succeeded; must be cheap. */
+  readonly changed?: () => Promise<boolean>;
+  /** Told of each login that failed, also while an older token still serves. */
+  readonly onFailure?: ((error: SyncError) => void) | undefined;
   /** Number in [0, 1) that spreads the moment of renewal over 80 to 90 % of the lifetime. */
   readonly random?: () => number;
 }
@@ -33,7 +37,7 @@ interface Held {
 
 /**
  * Keeps one token for all callers: one login at a time, renewed at 80 to 90 % of the lifetime; a renewal that fails
- * leaves the old token in use until it ends; failed logins back off from 1 to 60 s, in which callers get the last error
+ * leaves the old token in use until it ends; a changed credential is logged in with at once, in the same way; failed logins back off from 1 to 60 s, in which callers get the last error
  * at once instead of another login.
  */
 export class CachedToken implements TokenProvider {
@@ -50,7 +54,7 @@ export class CachedToken implements TokenProvider {
 
   async token(signal: AbortSignal): Promise<SecretValue> {
     const now = this.#options.clock.monotonic();
-    if (this.#held !== undefined && now < this.#held.renewAtMs) return this.#held.value;
+    if (this.#held !== undefined && now < this.#held.renewAtMs && !(await this.#changed())) return this.#held.value;
     try {
       return await this.#share(signal);
     } catch (error) {
@@ -65,6 +69,10 @@ export class CachedToken implements TokenProvider {
     this.#held = undefined;
     const fresh = await this.#share(signal);
     return fresh.equals(refused) ? undefined : fresh;
+  }
+
+  async #changed(): Promise<boolean> {
+    return (await this.#options.changed?.().catch(() => false)) ?? false;
   }
 
   async #share(signal: AbortSignal): Promise<SecretValue> {
@@ -103,6 +111,7 @@ export class CachedToken implements TokenProvider {
         backoffMs,
         untilMs: clock.monotonic() + Math.max(backoffMs, failed.retryAfterMs ?? 0),
       };
+      this.#options.onFailure?.(failed);
       throw failed;
     }
   }

@@ -17,12 +17,14 @@ interface LoginParts {
   readonly clock: Clock;
   readonly random?: () => number;
   readonly userAgent: string;
+  /** Told of each login that failed. */
+  readonly onFailure?: ((error: SyncError) => void) | undefined;
 }
 
 export interface ClientCredentialsOptions extends LoginParts {
   /** Path of the token endpoint on that host: two forms are documented (API facts 2.3), so it is a setting. */
   readonly tokenPath: string;
-  readonly clientID: string;
+  readonly clientID: SecretSupplier;
   readonly clientSecret: SecretSupplier;
   /** Space separated; absent leaves it to the server. */
   readonly scope?: string;
@@ -30,25 +32,61 @@ export interface ClientCredentialsOptions extends LoginParts {
   readonly clientAuth: "Form" | "Basic";
 }
 
-/** OAuth2 client credentials at ScaiKey (API facts 2.3). */
+interface Client {
+  readonly id: SecretValue;
+  readonly secret: SecretValue;
+}
+
+/**
+ * OAuth2 client credentials at ScaiKey (API facts 2.3). Id and secret may be replaced at any time: the next call logs in
+ * with the new pair, and the old token serves on where that fails.
+ */
 export function clientCredentials(options: ClientCredentialsOptions): TokenProvider {
+  const { clientID, clientSecret } = options;
+  let used: Client | undefined;
   const login = async (): Promise<IssuedToken> => {
-    const signal = new AbortController().signal;
-    const secret = (await options.clientSecret(signal)).text();
-    if (secret === undefined) throw new SyncError("ScaiVaultDenied", "the client secret is not valid UTF-8");
-    const form = new URLSearchParams({ grant_type: "client_credentials" });
-    if (options.scope !== undefined) form.set("scope", options.scope);
-    const headers: Record<string, string> = { "content-type": "application/x-www-form-urlencoded" };
-    if (options.clientAuth === "Basic") {
-      const pair = `${formEncode(options.clientID)}:${formEncode(secret)}`;
-      headers["authorization"] = `Basic ${Buffer.from(pair, "utf8").toString("base64")}`;
-    } else {
-      form.set("client_id", options.clientID);
-      form.set("client_secret", secret);
+    let client: Client = { id: await clientID.readNow(), secret: await clientSecret.readNow() };
+    let issued: IssuedToken;
+    try {
+      issued = await askAsClient(options, client);
+    } catch (error) {
+      // The two are replaced together but are two files: half of the old pair may have met half of the new one.
+      const now: Client = { id: await clientID.readNow(), secret: await clientSecret.readNow() };
+      if (!(error instanceof SyncError) || error.reason !== "ScaiVaultDenied" || sameClient(client, now)) throw error;
+      client = now;
+      issued = await askAsClient(options, client);
     }
-    return askToken(options, options.tokenPath, headers, Buffer.from(form.toString(), "utf8"), signal);
+    used = client;
+    return issued;
   };
-  return new CachedToken({ clock: options.clock, login, ...(options.random && { random: options.random }) });
+  const changed = async (): Promise<boolean> =>
+    used !== undefined && !sameClient(used, { id: await clientID.read(), secret: await clientSecret.read() });
+  return new CachedToken({ ...cacheOptions(options), login, changed });
+}
+
+function sameClient(a: Client, b: Client): boolean {
+  return a.id.equals(b.id) && a.secret.equals(b.secret);
+}
+
+function cacheOptions({ clock, onFailure, random }: LoginParts) {
+  return { clock, onFailure, ...(random === undefined ? {} : { random }) };
+}
+
+async function askAsClient(options: ClientCredentialsOptions, client: Client): Promise<IssuedToken> {
+  const [id, secret] = [client.id.text(), client.secret.text()];
+  if (id === undefined || secret === undefined)
+    throw new SyncError("ScaiVaultDenied", "client id and client secret must be valid UTF-8");
+  const form = new URLSearchParams({ grant_type: "client_credentials" });
+  if (options.scope !== undefined) form.set("scope", options.scope);
+  const headers: Record<string, string> = { "content-type": "application/x-www-form-urlencoded" };
+  if (options.clientAuth === "Basic") {
+    const pair = `${formEncode(id)}:${formEncode(secret)}`;
+    headers["authorization"] = `Basic ${Buffer.from(pair, "utf8").toString("base64")}`;
+  } else {
+    form.set("client_id", id);
+    form.set("client_secret", secret);
+  }
+  return askToken(options, options.tokenPath, headers, Buffer.from(form.toString(), "utf8"));
 }
 
 export interface TokenExchangeOptions extends LoginParts {
@@ -65,8 +103,7 @@ export interface TokenExchangeOptions extends LoginParts {
 /** Token exchange with the names of RFC 8693 in JSON (API facts 2.4). */
 export function tokenExchange(options: TokenExchangeOptions): TokenProvider {
   const login = async (): Promise<IssuedToken> => {
-    const signal = new AbortController().signal;
-    const subject = (await options.subjectToken(signal)).text();
+    const subject = (await options.subjectToken.readNow()).text();
     if (subject === undefined) throw new SyncError("ScaiVaultDenied", "the subject token is not valid UTF-8");
     const body = JSON.stringify({
       grant_type: "urn:ietf:params:oauth:grant-type:token-exchange",
@@ -77,9 +114,9 @@ export function tokenExchange(options: TokenExchangeOptions): TokenProvider {
       ...(options.role === undefined ? {} : { role: options.role }),
     });
     const path = `${(options.basePath ?? "").replace(/\/$/, "")}/v1/auth/exchange`;
-    return askToken(options, path, { "content-type": "application/json" }, Buffer.from(body, "utf8"), signal);
+    return askToken(options, path, { "content-type": "application/json" }, Buffer.from(body, "utf8"));
   };
-  return new CachedToken({ clock: options.clock, login, ...(options.random && { random: options.random }) });
+  return new CachedToken({ ...cacheOptions(options), login });
 }
 
 const tokenAnswer = z.object({
@@ -95,8 +132,9 @@ async function askToken(
   path: string,
   headers: Readonly<Record<string, string>>,
   body: Uint8Array,
-  signal: AbortSignal,
 ): Promise<IssuedToken> {
+  // All callers share a login, so none of their signals ends it.
+  const { signal } = new AbortController();
   const action = "log in to ScaiVault";
   const answer = await exchange(
     parts.http,

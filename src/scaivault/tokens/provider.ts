@@ -14,5 +14,10 @@ export interface TokenProvider {
   renew(refused: SecretValue, signal: AbortSignal): Promise<SecretValue | undefined>;
 }
 
-/** A secret that is read when it is needed, such as a client secret out of a mounted file. */
-export type SecretSupplier = (signal: AbortSignal) => Promise<SecretValue>;
+/** A secret that may be replaced while the process runs, such as a client secret in a mounted file. */
+export interface SecretSupplier {
+  /** Cheap to ask for each call; may be a second old. @throws SyncError ScaiVaultDenied while it was never seen */
+  read(): Promise<SecretValue>;
+  /** As it is now. @throws SyncError ScaiVaultDenied when it is not there */
+  readNow(): Promise<SecretValue>;
+}

@@ -17,7 +17,7 @@ interface Held {
  * A file that is read again when it changed (a mounted Secret, a projected ServiceAccount token, a file that an agent
  * rewrites). White space around its content is not part of it.
  */
-export class WatchedFile {
+export class WatchedFile implements SecretSupplier {
   readonly #path: string;
   readonly #clock: Clock;
   #held: Held | undefined;
@@ -29,14 +29,22 @@ export class WatchedFile {
     this.#clock = clock;
   }
 
-  /** The content as it was at most a second ago. @throws SyncError ScaiVaultDenied when it cannot be read or is empty */
+  /**
+   * The content as it was at most a second ago; the last good one while the file is away or empty, as in the middle of
+   * being replaced.
+   */
   async read(): Promise<SecretValue> {
     const now = this.#clock.monotonic();
     if (this.#held !== undefined && now - this.#lookedMs < LOOK_EVERY_MS) return this.#held.value;
-    return this.readNow();
+    try {
+      return await this.readNow();
+    } catch (error) {
+      if (this.#held === undefined) throw error;
+      return this.#held.value;
+    }
   }
 
-  /** The content as it is now. */
+  /** The content as it is now. @throws SyncError ScaiVaultDenied when it cannot be read or is empty */
   async readNow(): Promise<SecretValue> {
     this.#reading ??= this.#load().finally(() => {
       this.#reading = undefined;
@@ -45,9 +53,9 @@ export class WatchedFile {
   }
 
   async #load(): Promise<SecretValue> {
+    this.#lookedMs = this.#clock.monotonic();
     try {
       const found = await stat(this.#path);
-      this.#lookedMs = this.#clock.monotonic();
       const identity = `${found.ino}:${found.size}:${found.mtimeMs}:${found.ctimeMs}`;
       if (this.#held?.identity === identity) return this.#held.value;
       if (found.size > MAX_TOKEN_BYTES) throw this.#refuse("is larger than 64 KiB", "too_large");
@@ -68,8 +76,7 @@ export class WatchedFile {
 
 /** The content of a file as a {@link SecretSupplier}. */
 export function secretFile(path: string, clock: Clock): SecretSupplier {
-  const file = new WatchedFile(path, clock);
-  return () => file.read();
+  return new WatchedFile(path, clock);
 }
 
 /** A bearer token out of a file: read again when the file changed, and at once when ScaiVault refused it. */
