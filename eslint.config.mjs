@@ -19,7 +19,11 @@ const layers = {
   targets: ["ports", "scaivault", "runtime", "net", "model", "errors", "time", "api", "decide"],
   catalogue: ["ports", "model", "errors", "time", "decide"],
   controllers: ["catalogue", "ports", "decide", "api", "model", "errors", "time", "runtime", "telemetry", "config"],
+  doctor: ["ports", "scaivault", "decide", "api", "model", "errors", "time", "net", "runtime", "config"],
+  support: ["api", "config", "errors", "telemetry"],
   cli: [
+    "support",
+    "doctor",
     "controllers",
     "catalogue",
     "ports",

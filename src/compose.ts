@@ -1,8 +1,6 @@
 /**
  * The composition root: everything is made and wired here, and nowhere else. It knows all folders; none knows it.
  */
-import { readFileSync } from "node:fs";
-import { isIP } from "node:net";
 import { hostname } from "node:os";
 import { fieldManagers } from "./api/index.ts";
 import { Observations } from "./catalogue/index.ts";
@@ -21,7 +19,8 @@ import {
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
 import { errorCode, SyncError } from "./errors/index.ts";
 import { sourceMaker } from "./make-source.ts";
-import { Network, readCAFile } from "./net/index.ts";
+import { makeNetwork } from "./make-network.ts";
+import type { Destination, HttpClient, Network } from "./net/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
 import {
   clientCredentials,
@@ -34,7 +33,6 @@ import {
   type TokenProvider,
 } from "./scaivault/index.ts";
 import { createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
-import { followNetworkFiles, type NetworkFiles } from "./reload.ts";
 import { createLogger, createMetrics, errorFields, type Logger, type Metrics } from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
@@ -60,6 +58,10 @@ export interface Operator {
   readonly transport: KubeTransport;
   readonly reflectors: CacheReflectors;
   readonly scaivault: ScaiVaultSide | undefined;
+  readonly network: Network;
+  readonly resolver: BackendResolver;
+  /** The parts that ScaiVault is reached with. */
+  readonly connection: ScaiVaultConnection | undefined;
   /** Namespace of the kubeconfig's context, for manifests that name none; undefined in a pod. */
   readonly namespace: string | undefined;
   /** A term of leadership; `assertHeld` throws when writes must stop. */
@@ -67,6 +69,16 @@ export interface Operator {
   /** The same without writes, for `plan`. */
   planRun(): PlanRun;
   close(): Promise<void>;
+}
+
+/** The connection to ScaiVault, below the side that the controllers see. */
+export interface ScaiVaultConnection {
+  readonly client: ScaiVaultClient;
+  readonly tokens: TokenProvider;
+  readonly http: HttpClient;
+  readonly destination: Destination;
+  /** What stands before `/v1`. */
+  readonly basePath: string;
 }
 
 const product = `scaivault-operator/${VERSION}`;
@@ -79,13 +91,12 @@ export function compose(options: ComposeOptions): Operator {
   const metrics = createMetrics({ defaults: true, version: VERSION, objects: config.metrics.objects });
   const ring = createKeyRing(markKeys(config));
   const cluster = clusterConfig(config);
-  const files = networkFiles(config);
-  const network = networkOf(config, cluster.server, metrics, files);
-  const unfollow = followNetworkFiles(config, files, { network, log, clock });
+  const userAgent = `${product} (${config.cluster.name})`;
+  const { network, unfollow } = makeNetwork(config, { apiServer: cluster.server, userAgent, metrics, log, clock });
   const transport = new KubeTransport({
     config: cluster,
     clock: systemClock,
-    userAgent: `${product} (${config.cluster.name})`,
+    userAgent,
     onRequest: ({ verb, resource, code, ms }) => metrics.kubeCall(verb, resource, String(code), ms),
   });
   const client = new KubeClient(transport, { fieldManager: fieldManagers.secrets });
@@ -116,7 +127,7 @@ export function compose(options: ComposeOptions): Operator {
     userAgent: product,
     cluster: config.cluster.name,
   });
-  const scaivault = scaivaultSide(config, {
+  const connected = scaivaultSide(config, {
     network,
     clock,
     metrics,
@@ -125,6 +136,7 @@ export function compose(options: ComposeOptions): Operator {
     guard,
     limits: options.scaivaultLimits,
   });
+  const scaivault = connected?.side;
   const rights = createRights(config);
   const resolver = new BackendResolver({
     credentials: createCredentialReader(client, caches.credentials),
@@ -164,6 +176,9 @@ export function compose(options: ComposeOptions): Operator {
     transport,
     reflectors,
     scaivault,
+    network,
+    resolver,
+    connection: connected?.connection,
     namespace: config.kubernetes.kubeconfig === undefined ? undefined : cluster.namespace,
     term: ({ assertHeld }) => {
       mayWrite = assertHeld;
@@ -178,30 +193,6 @@ export function compose(options: ComposeOptions): Operator {
       await transport.close();
     },
   };
-}
-
-function networkFiles({ caFile, proxy }: Config): NetworkFiles {
-  return {
-    extraCA: caFile === undefined ? undefined : readCAFile(caFile),
-    proxyURL: proxy === undefined ? undefined : (proxy.url ?? fileText(proxy.urlFile ?? "", "proxy.urlFile")),
-  };
-}
-
-function networkOf(config: Config, apiServer: string, metrics: Metrics, files: NetworkFiles): Network {
-  const { extraCA, proxyURL } = files;
-  const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
-  return new Network({
-    userAgent: `${product} (${config.cluster.name})`,
-    allowLoopback: config.allowLoopback,
-    endpointOverrides: config.endpointOverrides,
-    onExchange: ({ host, action, outcome, ms }) => {
-      // ScaiVault's own calls are counted by category.
-      if (host !== scaivaultHost) metrics.sourceCall(host, action, outcome, ms);
-    },
-    deniedAddresses: apiServerAddresses(apiServer),
-    ...(extraCA === undefined ? {} : { extraCA }),
-    ...(proxyURL === undefined ? {} : { proxy: { url: proxyURL, exceptions: config.proxy?.noProxy } }),
-  });
 }
 
 function markKeys(config: Config): readonly Buffer[] {
@@ -232,21 +223,6 @@ function clusterConfig(config: Config) {
   }
 }
 
-/** A file that the configuration names. @throws SyncError InvalidSpec */
-function fileText(path: string, field: string): string {
-  try {
-    return readFileSync(path, "utf8").trim();
-  } catch (error) {
-    throw new SyncError("InvalidSpec", `${field}: ${path} cannot be read (${errorCode(error) ?? "unknown error"})`);
-  }
-}
-
-/** The kube-apiserver is no store: credentials of backends are never sent to its address. */
-function apiServerAddresses(server: string): string[] {
-  const host = new URL(server).hostname.replace(/^\[|\]$/g, "");
-  return isIP(host) === 0 || host.startsWith("127.") || host === "::1" ? [] : [host];
-}
-
 /** The name of this replica in events and in the Lease. */
 export function instanceName(environment: ComposeOptions["environment"] = process.env): string {
   return environment["POD_NAME"] ?? hostname();
@@ -263,12 +239,14 @@ function scaivaultSide(
     guard: () => void;
     limits: ComposeOptions["scaivaultLimits"];
   },
-): ScaiVaultSide | undefined {
+): { readonly side: ScaiVaultSide; readonly connection: ScaiVaultConnection } | undefined {
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
   const { network, clock, metrics, log, seal, guard, limits } = parts;
   const { url, path: basePath } = place(network, scaivault.url);
   const http = network.open({ url });
+  const onFailure = (error: SyncError): void => log.warn("ScaiVault login failed", errorFields(error));
+  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, onFailure });
   const client = new ScaiVaultClient({
     http,
     basePath,
@@ -278,13 +256,7 @@ function scaivaultSide(
     guard,
     readOnly: scaivault.role === "Reader",
     budget: new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } }),
-    tokens: tokensOf(scaivault.auth, {
-      network,
-      http,
-      basePath,
-      clock,
-      onFailure: (error) => log.warn("ScaiVault login failed", errorFields(error)),
-    }),
+    tokens,
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
     onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
   });
@@ -300,7 +272,8 @@ function scaivaultSide(
   });
   const { role } = scaivault;
   const takeOverFrom = new Set(scaivault.takeOverFrom);
-  return { role, takeOverFrom, target, observations, id: `${url.host}${basePath}/${scaivault.tenantID ?? ""}` };
+  const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
+  return { side: { role, takeOverFrom, target, observations, id }, connection: { client, tokens, http, destination: { url }, basePath } };
 }
 
 /** A URL of the configuration as the address that is connected to, checked, and the path there (without a slash at its end). */

@@ -1,9 +1,12 @@
 // The process: signals, environment, command line. What the commands are made of is wired in compose.ts.
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { text as readText } from "node:stream/consumers";
+import { doctorCommand } from "./cli/doctor.ts";
 import { planCommand } from "./cli/plan.ts";
 import { runProgram } from "./cli/program.ts";
 import { runCommand } from "./cli/run.ts";
+import { statusCommand } from "./cli/status.ts";
+import { supportBundleCommand } from "./cli/support-bundle.ts";
 import { validateCommand } from "./cli/validate.ts";
 import { versionCommand } from "./cli/version.ts";
 import type { CommandIO } from "./cli/command.ts";
@@ -25,7 +28,13 @@ const io: CommandIO = {
     const entries = await readdir(path, { withFileTypes: true });
     return entries.map((entry) => ({ name: entry.name, isFolder: entry.isDirectory() }));
   },
+  writeNewFile: (path, content) => writeFile(path, content, { flag: "wx", mode: 0o600 }),
+  writeBytes: (content) =>
+    new Promise((resolve, reject) => {
+      process.stdout.write(content, (error) => (error === null || error === undefined ? resolve() : reject(error)));
+    }),
   progress: (line) => void process.stderr.write(`${line}\n`),
+  colours: process.stdout.isTTY && !("NO_COLOR" in process.env) && process.env["TERM"] !== "dumb",
   signal: abort.signal,
 };
 
@@ -38,6 +47,9 @@ if (verdict.problems.length > 0) {
     runCommand(async (config, own, file) => (await import("./process.ts")).runOperator(config, own, file)),
     validateCommand,
     planCommand(async (config, objects, run) => (await import("./plan.ts")).planObjects(config, objects, run)),
+    doctorCommand(async (config, scope, run) => (await import("./diagnose.ts")).diagnose(config, scope, run)),
+    statusCommand(async (query, own) => (await import("./status.ts")).readStatus(query, own)),
+    supportBundleCommand(async (query, run) => (await import("./gather-support.ts")).gatherSupport(query, run)),
     versionCommand(VERSION),
   ];
   process.exitCode = await runProgram(process.argv.slice(2), commands, io, {

@@ -1,5 +1,6 @@
 export { check, type CheckOptions, type SchemaPath, type SchemaProblem, type SchemaProblemCode } from "./check.ts";
 export type { BackendCounts, Condition, Counts, ObjectMetadata, Problem } from "./common.ts";
+export { customResourceDefinitions } from "./crds.ts";
 export {
   defaults,
   effectiveBackend,

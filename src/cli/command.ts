@@ -6,8 +6,14 @@ export interface CommandIO {
   readFile(path: string): Promise<string>;
   /** Names in a folder, unsorted; undefined when the path is no folder. */
   listFolder(path: string): Promise<readonly { readonly name: string; readonly isFolder: boolean }[] | undefined>;
+  /** Writes a file that is not there yet, for its owner alone. @throws the error of the file system, with its `code` */
+  writeNewFile?(path: string, content: Uint8Array): Promise<void>;
+  /** Writes bytes to standard output. */
+  writeBytes?(content: Uint8Array): Promise<void>;
   /** One line of progress for people; goes to standard error. */
   progress(line: string): void;
+  /** Whether standard output is a terminal that takes colours; default false. */
+  readonly colours?: boolean;
   /** Aborted when the process is asked to end. */
   readonly signal: AbortSignal;
 }

@@ -1,2 +1,2 @@
-/** Exit codes that every command keeps to: 0 fine, 1 failed or problems found, 2 changes found (plan), 64 wrong usage. */
+/** Exit codes that every command keeps to: 0 fine, 1 failed or problems found, 2 changes found (plan) or something not fine (status, doctor), 64 wrong usage. */
 export const exitCodes = { ok: 0, failed: 1, changes: 2, usage: 64 } as const;

@@ -10,6 +10,7 @@ export {
 } from "./bound.ts";
 export { endpointListed, isAwsHost, parseEndpoint } from "./endpoint.ts";
 export { NetError, type NetErrorKind, toNetError, unavailable } from "./errors.ts";
+export { type Examination, type Handshake } from "./examine.ts";
 export { HttpClient, type HttpRequest, type HttpResponse, MAX_BODY_BYTES, type Timeouts } from "./http-client.ts";
 export { defaultTimeouts, Network, type NetworkOptions, type ProxyOptions, readCAFile } from "./network.ts";
 export { clampRetryAfter } from "./retry-after.ts";

@@ -9,6 +9,7 @@ import type { BindRequest, BoundCredential, Destination } from "./bound.ts";
 import { bindCredential } from "./bound.ts";
 import { checkedConnector, type Lookup } from "./connector.ts";
 import { endpointListed, parseEndpoint } from "./endpoint.ts";
+import { Examination } from "./examine.ts";
 import { type Exchange, HttpClient, type Timeouts } from "./http-client.ts";
 
 /** Default limits in milliseconds: connect, until the headers, between two pieces of the body, and the whole exchange. */
@@ -124,6 +125,18 @@ export class Network {
   #told(host: string): ((exchange: Exchange) => void) | undefined {
     const { onExchange } = this.#options;
     return onExchange === undefined ? undefined : (exchange) => onExchange({ ...exchange, host });
+  }
+
+  /** The way to a destination, to be looked at step by step. */
+  examine(destination: Destination): Examination {
+    const url = this.effectiveURL(destination.url);
+    const { proxy, lookup } = this.#options;
+    const timeout = this.#options.timeouts?.connectMs ?? defaultTimeouts.connectMs;
+    return new Examination(url, {
+      proxied: proxy !== undefined && !isException(url, proxy.exceptions ?? []),
+      connect: checkedConnector({ ...this.#tls(destination.ca), timeout }, this.#options, lookup),
+      rules: this.#options,
+    });
   }
 
   /** Closes every client that is still open. */

@@ -1,4 +1,12 @@
-export { createLogger, errorFields, type LogFields, type Logger, type LogLevel, silentLogger } from "./logger.ts";
+export {
+  createLogger,
+  errorFields,
+  logFieldNames,
+  type LogFields,
+  type Logger,
+  type LogLevel,
+  silentLogger,
+} from "./logger.ts";
 export {
   createMetrics,
   FRESHNESS_SECONDS,

@@ -45,7 +45,8 @@ export interface Logger {
   setLevel(level: LogLevel): void;
 }
 
-const ALLOWED: ReadonlySet<string> = new Set([
+/** Names of {@link LogFields}. */
+export const logFieldNames: ReadonlySet<string> = new Set([
   ..."kind namespace name backend store path target action reason message hint code detail right method".split(" "),
   ..."version address count failed ms retryInMs leader".split(" "),
 ]);
@@ -53,7 +54,7 @@ const ALLOWED: ReadonlySet<string> = new Set([
 function clean(fields: LogFields | undefined): Record<string, string | number | boolean> {
   const out: Record<string, string | number | boolean> = {};
   for (const [key, value] of Object.entries(fields ?? {})) {
-    if (!ALLOWED.has(key)) continue;
+    if (!logFieldNames.has(key)) continue;
     if (typeof value === "string") out[key] = cleanText(value);
     else if (typeof value === "number" || typeof value === "boolean") out[key] = value;
   }

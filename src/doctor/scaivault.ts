@@ -1,0 +1,104 @@
+import type { Config } from "../config/index.ts";
+import type { SyncError } from "../errors/index.ts";
+import type { Destination, HttpClient, Network } from "../net/index.ts";
+import type { ScaiVaultClient, TokenProvider } from "../scaivault/index.ts";
+import type { Clock } from "../time/clock.ts";
+import { type Check, Checklist, type Found, StepError } from "./checklist.ts";
+import { scaivaultRule } from "./policies.ts";
+import { checkClock, checkWay } from "./way.ts";
+
+/** The parts of the ScaiVault connection. */
+export interface ScaiVaultParts {
+  readonly client: ScaiVaultClient;
+  readonly tokens: TokenProvider;
+  readonly destination: Destination;
+  readonly http: HttpClient;
+  readonly basePath: string;
+  readonly network: Network;
+  readonly clock: Clock;
+  tell(about: string, step: string): void;
+}
+
+/** Scopes that an operator needs, by what for. Deleting is asked for by few objects. */
+const needed: Readonly<Record<"writer" | "reader", readonly string[]>> = {
+  writer: ["secrets:list", "secrets:read", "secrets:write"],
+  reader: ["secrets:list", "secrets:read"],
+};
+const ALL = new Set(["*", "admin"]);
+
+/** @param paths ScaiVault paths that SecretSyncs name; one of them is asked for */
+export async function checkScaiVault(
+  config: Config,
+  parts: ScaiVaultParts | undefined,
+  paths: readonly string[],
+  signal: AbortSignal,
+): Promise<Check[]> {
+  const list = new Checklist("ScaiVault", (about, step) => parts?.tell(about, step));
+  const role = roleOf(config);
+  if (parts === undefined) {
+    await list.step("configuration", [], (): Found => ({
+      message: "no connection is configured: no object can have a ScaiVault target",
+      as: "Skipped",
+    }));
+    return list.checks;
+  }
+  const { client, network, clock } = parts;
+  await list.step("configuration", [], (): Found => ({
+    message: `${parts.destination.url.host}${parts.basePath}, login by ${config.scaivault?.auth.method ?? ""}`,
+  }));
+  await checkWay(list, ["configuration"], () => network.examine(parts.destination), clock);
+  const health = `${parts.basePath}/v1/health`;
+  await checkClock(list, ["tls"], { http: () => parts.http, path: health, whose: "ScaiVault", clock }, signal);
+  await list.step("health", ["tls"], async (): Promise<Found> => {
+    if (await client.healthy(signal)) return { message: "the service says that it is well" };
+    throw new StepError({ message: "the service answers, and not that it is well", hint: "Ask who runs ScaiVault." });
+  });
+  await list.step("credential", ["configuration"], async (): Promise<Found> => {
+    await parts.tokens.token(signal);
+    return { message: "there is a token" };
+  });
+  const who = await list.step("whoami", ["tls", "credential"], async () => {
+    const found = await client.whoami({ signal, lane: "user" });
+    return { message: `${found.identityID} in tenant ${found.tenantID}`, value: found };
+  });
+  await list.step("scopes", ["whoami"], () => scopesFound(who?.scopes ?? [], role));
+  const [path] = paths;
+  const policy = ({ reason }: SyncError): string | undefined =>
+    reason === "ScaiVaultDenied" && path !== undefined ? scaivaultRule(path, role) : undefined;
+  await list.step(
+    "path",
+    ["whoami"],
+    async (): Promise<Found> => {
+      if (path === undefined) return { message: "no SecretSync names a ScaiVault path", as: "Skipped" };
+      const answer = (await client.metadataBatch([path], { signal, lane: "user" })).get(path);
+      if (answer?.state === "Failed") throw answer.error;
+      const state = answer?.state === "Found" ? `version ${answer.secret.version}` : "not there";
+      return { message: `${path}: ${state}; a write is not tried` };
+    },
+    policy,
+  );
+  return list.checks;
+}
+
+function scopesFound(scopes: readonly string[], role: "writer" | "reader"): Found {
+  const has = (scope: string): boolean => scopes.some((own) => own === scope || ALL.has(own));
+  const missing = needed[role].filter((scope) => !has(scope));
+  if (missing.length > 0)
+    throw new StepError({
+      message: `the identity lacks ${missing.join(", ")}`,
+      hint: "Give the operator's identity these scopes in ScaiVault, and log in anew.",
+      policy: JSON.stringify({ scopes: missing }),
+    });
+  if (role === "reader" || has("secrets:delete")) return { message: `a ${role} needs no more than it has` };
+  return {
+    message: "a writer has what it needs, without secrets:delete",
+    as: "Warning",
+    hint: "Only objects with deletionPolicy or cleanupPolicy Delete need it.",
+  };
+}
+
+/** Fleets have operators that only read. */
+function roleOf({ scaivault }: Config): "writer" | "reader" {
+  const role: unknown = scaivault === undefined ? undefined : (scaivault as { role?: unknown }).role;
+  return role === "reader" ? "reader" : "writer";
+}
