@@ -138,6 +138,6 @@ export function renderDoctor({ checks, summary }: DoctorReport, colours: boolean
     }
   }
   const { ok, warnings, failed, skipped } = summary;
-  lines.push(`${ok} ok, ${warnings} warnings, ${failed} failed, ${skipped} skipped`);
+  lines.push(`${ok} ok, ${warnings} warning${warnings === 1 ? "" : "s"}, ${failed} failed, ${skipped} skipped`);
   return lines.join("\n");
 }

@@ -62,9 +62,8 @@ function named(syncs: readonly SyncStanding[], limit: number): string[] {
 
 function syncLines(sync: SyncStanding): string[] {
   const age = sync.sinceSeconds === undefined ? "" : ` (${duration(sync.sinceSeconds)})`;
-  const problems = sync.problems.filter(({ path }) => path !== "");
-  // A single one is what the message says already.
-  const more = problems.length > 1 ? problems.slice(0, 3) : [];
+  // Not what the message says already.
+  const more = sync.problems.filter(({ path, message }) => path !== "" && !sync.message.includes(message)).slice(0, 3);
   return [
     `    ${sync.namespace}/${sync.name}${age}${said(sync.message)}`,
     ...more.map(({ path, reason, message }) => `      ${path}: ${reason}${said(message)}`),

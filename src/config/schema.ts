@@ -202,7 +202,9 @@ export const configFileSchema = described(
       "Limits of one namespace.",
     ).optional(),
     proxy: proxySchema.optional(),
-    caFile: file("File with PEM certificates that are trusted besides the built-in ones, by all clients.").optional(),
+    caFile: file(
+      "File with PEM certificates that are trusted besides the built-in ones, by all clients; read again when it changes.",
+    ).optional(),
     leaderElection: leaderElectionSchema.optional(),
     health: listener(8081, "Listener of /livez and /readyz.", {}).optional(),
     metrics: listener(8080, "Listener of /metrics.", {
@@ -214,7 +216,7 @@ export const configFileSchema = described(
       z.object({
         level: described(
           z.enum(["error", "warn", "info", "debug"]),
-          "Least level that is logged. Default: info.",
+          "Least level that is logged; a change is taken in without a restart. Default: info.",
         ).optional(),
       }),
       "The log.",

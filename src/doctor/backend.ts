@@ -74,7 +74,8 @@ function objectFound({ backend, namespace, name, syncs }: BackendCase): Found<Fe
     throw new SyncError("BackendNotFound", `there is no FederationBackend ${name} in namespace ${namespace}`);
   if (backend instanceof SyncError) throw backend;
   if (backend.spec.suspend === true) throw new SyncError("BackendSuspended", "spec.suspend is true");
-  return { message: `${backend.spec.type}, read by ${syncs.length} SecretSyncs`, value: backend };
+  const readers = `${syncs.length} SecretSync${syncs.length === 1 ? "" : "s"}`;
+  return { message: `${backend.spec.type}, read by ${readers}`, value: backend };
 }
 
 interface Wanted {

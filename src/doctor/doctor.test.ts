@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { SyncError } from "../errors/index.ts";
-import { doctorReport, renderDoctor } from "../cli/doctor.ts";
+import { doctorCommand, doctorReport, renderDoctor } from "../cli/doctor.ts";
+import { runProgram } from "../cli/program.ts";
 import { Checklist, skewFound } from "./checklist.ts";
 import { awsStatement, scaivaultRule, vaultRule } from "./policies.ts";
 import { rightName, rightsNeeded } from "./rights.ts";
@@ -39,7 +40,7 @@ describe("Checklist", () => {
         "  skipped  after          needs read",
         "  warning  soon           works",
         "           hint: renew",
-        "1 ok, 1 warnings, 1 failed, 1 skipped",
+        "1 ok, 1 warning, 1 failed, 1 skipped",
       ].join("\n"),
     );
   });
@@ -78,4 +79,25 @@ it("asks for the rights of the chart, for deletion only where an object wants it
   expect(names).toContain("update leases.coordination.k8s.io scaivault-operator in op");
   expect(names.some((name) => name.startsWith("delete "))).toBe(false);
   expect(rightsNeeded({ ...where, deletes: true }).map(rightName)).toContain("delete secrets in a");
+});
+
+it.each([
+  [["backend"], "name the FederationBackend"],
+  [["nothing"], "check one of cluster, scaivault and backend"],
+  [["cluster", "x"], "go with: doctor backend NAME"],
+  [["scaivault", "-n", "x"], "go with: doctor backend NAME"],
+])("doctor %j: wrong usage, before anything is looked at", async (args, says) => {
+  const out: string[] = [];
+  const io = {
+    environment: {},
+    readStdin: () => Promise.resolve(""),
+    readFile: () => Promise.resolve(""),
+    listFolder: () => Promise.resolve(undefined),
+    progress: () => undefined,
+    signal: new AbortController().signal,
+  };
+  const command = doctorCommand(() => Promise.reject(new Error("not run")));
+  const write = (text: string) => void out.push(text);
+  expect(await runProgram(["doctor", ...args], [command], io, { write, error: write })).toBe(64);
+  expect(out.join("")).toContain(says);
 });

@@ -3,9 +3,10 @@ import { type HttpClient, NetError, type Examination } from "../net/index.ts";
 import type { Clock } from "../time/clock.ts";
 import { type Checklist, type Found, skewFound, StepError } from "./checklist.ts";
 
-const DAY_MS = 86_400_000;
-/** A certificate that ends sooner is worth a word. */
-const SOON_DAYS = 14;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+/** A certificate that ends sooner is worth a word; of one that is made to live shortly, the last sixth of its life. */
+const SOON_MS = 14 * DAY_MS;
 
 const egress = "Check the address, the server, and NetworkPolicy egress (chart value networkPolicy.egress).";
 const hints: Readonly<Partial<Record<NetError["kind"], string>>> = {
@@ -51,9 +52,11 @@ export async function checkWay(
     if (way === undefined || way.proxied) return { message: "the proxy connects", as: "Skipped" };
     const { certificate } = await way.handshake().catch(failed);
     if (certificate === undefined) return { message: `connected to ${way.url.host} without TLS` };
-    const days = Math.floor((certificate.validToMs - clock.now()) / DAY_MS);
-    const message = `${certificate.protocol}, certificate valid for ${days} more days`;
-    if (days >= SOON_DAYS) return { message };
+    const leftMs = certificate.validToMs - clock.now();
+    const left = leftMs < 2 * DAY_MS ? `${Math.floor(leftMs / HOUR_MS)} hours` : `${Math.floor(leftMs / DAY_MS)} days`;
+    const message = `${certificate.protocol}, certificate valid for ${left}`;
+    const lifeMs = certificate.validToMs - certificate.validFromMs;
+    if (leftMs >= Math.min(SOON_MS, lifeMs / 6)) return { message };
     return { message, as: "Warning", hint: "Renew the server's certificate soon." };
   });
 }

@@ -235,6 +235,9 @@ describe("the pod", () => {
     const sum = "spec.template.metadata.annotations.checksum/config";
     expect(at(other, sum)).not.toBe(at(deployment, sum));
     expect(at(one(await render(helm, base), "Deployment"), sum)).toBe(at(deployment, sum));
+    // The log level is taken in while the pods run.
+    const debug = { ...base, config: { log: { level: "debug" } } };
+    expect(at(one(await render(helm, debug), "Deployment"), sum)).toBe(at(deployment, sum));
   });
 
   test("the image by digest, from a mirror, with pull secrets", async () => {

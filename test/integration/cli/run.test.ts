@@ -1,4 +1,5 @@
 // `run` and the command line itself, as processes of their own.
+import { readFileSync, writeFileSync } from "node:fs";
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Harness, LEASE, pathTo, sync } from "./harness.ts";
@@ -156,7 +157,7 @@ describe("wrong usage", () => {
   it("--help lists the commands, version prints it; both need nothing", async () => {
     const help = await program.run(["--help"]);
     expect(help).toMatchObject({ code: 0, stderr: "" });
-    for (const name of ["run", "validate", "plan", "version"])
+    for (const name of ["run", "validate", "plan", "doctor", "status", "support-bundle", "version"])
       expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     const version = await program.run(["version", "-o", "json"]);
     expect(JSON.parse(version.stdout)).toEqual({
@@ -215,6 +216,20 @@ describe("run", () => {
     for (const line of lines) expect(Object.keys(line).filter((field) => !logFields.has(field))).toEqual([]);
     await op.cluster.delete("SecretSync", ns, "object-name");
     expect((await op.env.kube.request({ path: pathTo("SecretSync", ns, "object-name") })).status).toBe(404);
+  });
+
+  it("takes a new log level out of the configuration file while it runs; SIGUSR1 opens nothing", async () => {
+    const { config, health } = await ports({ log: { level: "info" } });
+    const running = program.start(["run", "-c", config], { flags: ["--disable-sigusr1"] });
+    await until("ready", async () => (await get(`${health}/readyz`)).status === 200, running);
+    writeFileSync(config, readFileSync(config, "utf8").replace('"level":"info"', '"level":"error"'));
+    await until("changed", () => Promise.resolve(running.stdout().includes("info to error")), running);
+    running.child.kill("SIGUSR1");
+    running.child.kill("SIGTERM");
+    const ended = await running.ended;
+    expect(ended.stderr).not.toContain("Debugger listening");
+    // Nothing below the new level: not even that it stopped.
+    expect(ended.stdout).not.toContain('"event":"stopped"');
   });
 
   it("an API server that cannot be reached: alive, not ready and says why, tries again, ends with 0", async () => {
