@@ -1,5 +1,9 @@
 // The admission guards and the rights, tried on a real API server with the token of the chart's ServiceAccount alone.
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { loadConfig } from "../../src/config/index.ts";
+import { checkCluster } from "../../src/doctor/index.ts";
+import { KubeClient, KubeTransport } from "../../src/runtime/index.ts";
+import { systemClock } from "../../src/time/clock.ts";
 import { chartCluster } from "./cluster.ts";
 import { type Answer, type Caller, type Cluster, asServiceAccount, chart, helm, kubectl } from "./support.ts";
 
@@ -548,5 +552,23 @@ describe("what the token can not do (CVE-2024-45041)", () => {
     // SECURITY.md says so: RBAC cannot limit a token to metadata.
     const whole = await operator.call("GET", `/api/v1/namespaces/${team}/secrets`);
     expect(JSON.stringify(whole.body)).toContain("Y2FuYXJ5");
+  });
+
+  test("doctor finds all rights and kinds, and that the guards refuse", async () => {
+    const transport = new KubeTransport({ config: operator.login, clock: systemClock, userAgent: "test" });
+    const client = new KubeClient(transport, { fieldManager: "scaivault-operator" });
+    const text = JSON.stringify({
+      cluster: { name: "guards" },
+      operatorNamespace,
+      marks: { keyFiles: ["/key"] },
+    });
+    const loaded = loadConfig({ file: "test", text }, {});
+    if (!loaded.ok) throw new Error("not valid");
+    const parts = { client, clock: systemClock, syncs: [], tell: () => undefined };
+    const checks = await checkCluster(loaded.config, parts, new AbortController().signal);
+    expect(checks.map(({ step, outcome, message }) => `${step} ${outcome}${outcome === "Ok" ? "" : message}`)).toEqual(
+      ["api-server", "identity", "clock", "kinds", "rights", "guards"].map((step) => `${step} Ok`),
+    );
+    await transport.close();
   });
 });

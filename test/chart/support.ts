@@ -5,6 +5,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Agent, request } from "undici";
 import { parse, parseAllDocuments } from "yaml";
+import type { ClusterConfig } from "../../src/runtime/index.ts";
 
 export const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 export const chart = join(root, "charts", "scaivault-operator");
@@ -121,6 +122,8 @@ export interface Cluster {
 
 /** Calls to an API server as the holder of one token. */
 export class Caller {
+  /** For clients of other makes. */
+  readonly login: ClusterConfig;
   readonly #server: string;
   readonly #token: string;
   readonly #agent: Agent;
@@ -128,6 +131,7 @@ export class Caller {
   constructor(server: string, ca: string | undefined, token: string) {
     this.#server = server;
     this.#token = token;
+    this.login = { server, token: { text: token }, ...(ca === undefined ? {} : { ca: { text: ca } }) };
     this.#agent = new Agent({ connect: ca === undefined ? { rejectUnauthorized: false } : { ca } });
   }
 

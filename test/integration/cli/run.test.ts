@@ -174,6 +174,15 @@ const logFields = new Set(
 );
 
 describe("run", () => {
+  /** It looks at its file every ten seconds of the machine's time: the tests between go on meanwhile. */
+  let watching: { readonly config: string; readonly running: Running };
+  it("starts with the flags of the image", async () => {
+    const { config, health } = await ports({ log: { level: "info" } });
+    watching = { config, running: program.start(["run", "-c", config], { flags: ["--disable-sigusr1"] }) };
+    await until("alive", async () => (await get(`${health}/livez`)).status === 200, watching.running);
+    writeFileSync(config, readFileSync(config, "utf8").replace('"level":"info"', '"level":"error"'));
+  });
+
   it("works, answers probes and metrics without names of objects, logs closed fields, and gives the lease back on SIGTERM", async () => {
     const { config, health, metrics } = await ports();
     const value = op.canaries.value("run value");
@@ -218,20 +227,6 @@ describe("run", () => {
     expect((await op.env.kube.request({ path: pathTo("SecretSync", ns, "object-name") })).status).toBe(404);
   });
 
-  it("takes a new log level out of the configuration file while it runs; SIGUSR1 opens nothing", async () => {
-    const { config, health } = await ports({ log: { level: "info" } });
-    const running = program.start(["run", "-c", config], { flags: ["--disable-sigusr1"] });
-    await until("ready", async () => (await get(`${health}/readyz`)).status === 200, running);
-    writeFileSync(config, readFileSync(config, "utf8").replace('"level":"info"', '"level":"error"'));
-    await until("changed", () => Promise.resolve(running.stdout().includes("info to error")), running);
-    running.child.kill("SIGUSR1");
-    running.child.kill("SIGTERM");
-    const ended = await running.ended;
-    expect(ended.stderr).not.toContain("Debugger listening");
-    // Nothing below the new level: not even that it stopped.
-    expect(ended.stdout).not.toContain('"event":"stopped"');
-  });
-
   it("an API server that cannot be reached: alive, not ready and says why, tries again, ends with 0", async () => {
     const dead = await freePort();
     const kubeconfig = op.env.kube.kubeconfigFor("x", { server: `https://127.0.0.1:${dead}` });
@@ -252,5 +247,16 @@ describe("run", () => {
     expect(await get(`${health}/livez`)).toEqual({ status: 200, text: "ok\n" });
     running.child.kill("SIGTERM");
     expect(await running.ended).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  it("takes a new log level out of the configuration file while it runs; SIGUSR1 opens nothing", async () => {
+    const { running } = watching;
+    await until("changed", () => Promise.resolve(running.stdout().includes("info to error")), running);
+    running.child.kill("SIGUSR1");
+    running.child.kill("SIGTERM");
+    const ended = await running.ended;
+    expect(ended.stderr).not.toContain("Debugger listening");
+    // Nothing below the new level: not even that it stopped.
+    expect(ended.stdout).not.toContain('"event":"stopped"');
   });
 });
