@@ -177,7 +177,9 @@ describe("run", () => {
   /** It looks at its file every ten seconds of the machine's time: the tests between go on meanwhile. */
   let watching: { readonly config: string; readonly running: Running };
   it("starts with the flags of the image", async () => {
-    const { config, health } = await ports({ log: { level: "info" } });
+    // It does not get at a lease, so that the others do.
+    const kubeconfig = op.env.kube.kubeconfigFor("x", { server: `https://127.0.0.1:${await freePort()}` });
+    const { config, health } = await ports({ log: { level: "info" }, kubernetes: { kubeconfig } });
     watching = { config, running: program.start(["run", "-c", config], { flags: ["--disable-sigusr1"] }) };
     await until("alive", async () => (await get(`${health}/livez`)).status === 200, watching.running);
     writeFileSync(config, readFileSync(config, "utf8").replace('"level":"info"', '"level":"error"'));
