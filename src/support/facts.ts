@@ -90,7 +90,7 @@ const configuration: Shape = {
   caFile: true,
   leaderElection: { leaseName: true, leaseDurationMs: true, renewDeadlineMs: true, retryPeriodMs: true },
   health: { address: true, port: true },
-  metrics: { address: true, port: true },
+  metrics: { address: true, port: true, objects: true },
   log: { level: true },
   kubernetes: { kubeconfig: true, context: true },
   workers: true,

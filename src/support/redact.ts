@@ -14,6 +14,12 @@ const FREE: ReadonlySet<string> = new Set("message note hint detail notes descri
 const PAIRS: ReadonlySet<string> = new Set(["backend", "about", "owner"]);
 const PATHS: ReadonlySet<string> = new Set("path subtree exclude ref target sourceVersion read write".split(" "));
 
+const SAFE_LABELS: ReadonlySet<string> = new Set(
+  "kind reason ready condition outcome verb resource code category version method target action le quantile type major minor patch event space state".split(
+    " ",
+  ),
+);
+
 /** Puts ids in the place of names and paths: the same id for the same word, wherever it stands. */
 export class Redactor {
   readonly #ids = new Map<string, string>();
@@ -35,15 +41,21 @@ export class Redactor {
     return typeof value === "string" ? this.#text(value, key) : value;
   }
 
-  /** Lines of metrics: labels that name namespaces, backends and stores. */
+  /** Lines of metrics. What a label says is kept where it is known to name nobody. */
   metrics(text: string): string {
-    return text.replace(/\b(namespace|backend|store)="([^"]*)"/g, (_, label: string, value: string) => {
-      const shown = value
-        .split(",")
-        .map((one) => (label === "backend" ? this.#pair(one) : this.id(one, label)))
-        .join(",");
-      return `${label}="${shown}"`;
-    });
+    return text.replace(/\b(\w+)="((?:[^"\\]|\\.)*)"/g, (whole, label: string, value: string) =>
+      SAFE_LABELS.has(label)
+        ? whole
+        : `${label}="${value
+            .split(",")
+            .map((one) => this.#label(label, one))
+            .join(",")}"`,
+    );
+  }
+
+  #label(label: string, value: string): string {
+    if (label === "backend") return this.#pair(value);
+    return this.id(value, label === "namespace" || label === "store" ? label : "name");
   }
 
   id(word: string, kind: string): string {
