@@ -34,7 +34,7 @@ export async function checkScaiVault(
   signal: AbortSignal,
 ): Promise<Check[]> {
   const list = new Checklist("ScaiVault", (about, step) => parts?.tell(about, step));
-  const role = roleOf(config);
+  const role = config.scaivault?.role === "Reader" ? "reader" : "writer";
   if (parts === undefined) {
     await list.step("configuration", [], (): Found => ({
       message: "no connection is configured: no object can have a ScaiVault target",
@@ -95,10 +95,4 @@ function scopesFound(scopes: readonly string[], role: "writer" | "reader"): Foun
     as: "Warning",
     hint: "Only objects with deletionPolicy or cleanupPolicy Delete need it.",
   };
-}
-
-/** Fleets have operators that only read. */
-function roleOf({ scaivault }: Config): "writer" | "reader" {
-  const role: unknown = scaivault === undefined ? undefined : (scaivault as { role?: unknown }).role;
-  return role === "reader" ? "reader" : "writer";
 }

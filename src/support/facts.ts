@@ -68,6 +68,8 @@ const configuration: Shape = {
     tenantID: true,
     role: true,
     rateShare: true,
+    limits: true,
+    takeOverFrom: true,
     auth: {
       method: true,
       tokenFile: true,
