@@ -212,7 +212,9 @@ describe("run", () => {
     expect(await lease()).not.toBe("");
     const { text } = await get(`${metrics}/metrics`);
     expect(text).toContain("scaivault_operator_leader 1");
-    expect(text).toMatch(/^scaivault_operator_objects\{kind="SecretSync",namespace="team-[^"]+",reason="InSync"\} 1$/m);
+    expect(text).toMatch(
+      /^scaivault_operator_objects\{kind="SecretSync",namespace="team-[^"]+",backend="team-[^"]+\/aws",ready="True",reason="InSync"\} 1$/m,
+    );
     for (const name of ["object-name", "object-path", "secret-name", "target-path"]) expect(text).not.toContain(name);
     op.otherTexts.push(() => [["metrics", text]]);
     running.child.kill("SIGTERM");
