@@ -273,7 +273,10 @@ function scaivaultSide(
   const { role } = scaivault;
   const takeOverFrom = new Set(scaivault.takeOverFrom);
   const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
-  return { side: { role, takeOverFrom, target, observations, id }, connection: { client, tokens, http, destination: { url }, basePath } };
+  return {
+    side: { role, takeOverFrom, target, observations, id },
+    connection: { client, tokens, http, destination: { url }, basePath },
+  };
 }
 
 /** A URL of the configuration as the address that is connected to, checked, and the path there (without a slash at its end). */
