@@ -5,7 +5,7 @@ const SAFE: ReadonlySet<string> = new Set(
     "creationTimestamp deletionTimestamp lastTransitionTime lastPollTime lastWriteTime since eventTime renewTime startTime startedAt",
     "finishedAt lastObservedTime generation resourceVersion syncInterval poll authority conflictResolution adopt deletionPolicy",
     "cleanupPolicy apply decode tenancyMode code severity operator node platform made exitCode image imageID reportingController",
-    "finalizers grace result",
+    "finalizers grace result gitVersion major minor buildDate gitCommit gitTreeState goVersion compiler",
   ].flatMap((line) => line.split(" ")),
 );
 /** Free texts, which may name anything: left out. */
