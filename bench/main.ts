@@ -1,8 +1,9 @@
 /**
- * `npm run bench -- SCENARIO --size N [--backend asm|vault] [--interval 30s] [--json]`: what the operator costs, on real
+ * `npm run bench -- SCENARIO --size N [--backend asm|vault] [--targets kubernetes|scaivault|both] [--json]`: what the operator costs, on real
  * parts. Progress goes to standard error; with `--json` the last line of standard output is one JSON object.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { openCluster } from "../local/cluster.ts";
@@ -14,42 +15,72 @@ import { step } from "../local/quickstart/world.ts";
 import { vaultClient } from "../local/vault-client.ts";
 import { bundle } from "../scripts/build.ts";
 import { parseDuration } from "../src/api/index.ts";
-import { runScenario, type BenchResult } from "./measure.ts";
+import { startVaultProxy } from "../local/vault-proxy.ts";
+import { runScenario, type BenchRun } from "./measure.ts";
+import { Outside } from "./outside.ts";
+import { resultsFolder, writeReport } from "./report.ts";
 import { scenarios, type Scenario } from "./scenarios.ts";
-import { PollWatch, type BenchSettings, type BenchWorld } from "./world.ts";
+import { asmSource } from "./source-asm.ts";
+import { vaultSource } from "./source-vault.ts";
+import type { SourceStage } from "./source.ts";
+import type { BenchSettings, BenchWorld } from "./world.ts";
 
 interface Options extends BenchSettings {
   readonly scenario: Scenario;
   readonly json: boolean;
+  /** Keep the run in bench/results. */
+  readonly save: boolean;
 }
 
 const usage = [
-  "usage: npm run bench -- SCENARIO [--size N] [--backend asm|vault] [--interval 30s] [--json]",
+  "usage: npm run bench -- SCENARIO [--size N] [--backend asm|vault] [--targets kubernetes|scaivault|both]",
+  "                        [--interval 30s] [--outage 2m] [--foreign 50000] [--json] [--save]",
   ...scenarios.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`),
+  "  report       makes docs/benchmarks.md and its plots from the runs that --save kept in bench/results",
 ].join("\n");
+
+const text = { type: "string" } as const;
 
 function readOptions(): Options | undefined {
   try {
     const { values, positionals } = parseArgs({
       allowPositionals: true,
       options: {
-        size: { type: "string", default: "100" },
-        backend: { type: "string", default: "asm" },
-        // The shortest that the schema allows; a poll costs the same at any interval.
-        interval: { type: "string", default: "30s" },
+        size: text,
+        backend: { ...text, default: "asm" },
+        targets: text,
+        interval: text,
+        outage: { ...text, default: "2m" },
+        foreign: { ...text, default: "50000" },
         json: { type: "boolean", default: false },
+        save: { type: "boolean", default: false },
       },
     });
     const scenario = scenarios.find(({ name }) => name === positionals[0]);
-    const size = Number(values.size);
-    const { backend, interval, json } = values;
-    const sound = Number.isInteger(size) && size > 0 && size <= 20_000 && parseDuration(interval) !== undefined;
-    if (scenario === undefined || positionals.length > 1 || !sound) return undefined;
-    if (backend !== "asm" && backend !== "vault") return undefined;
-    return { scenario, size, backend, interval, json };
+    if (scenario === undefined || positionals.length > 1) return undefined;
+    const settings = settingsOf(values, scenario.defaults);
+    return settings === undefined ? undefined : { ...settings, scenario, json: values.json, save: values.save };
   } catch {
     return undefined;
   }
+}
+
+type Texts = Readonly<Record<"size" | "backend" | "targets" | "interval" | "outage" | "foreign", string | undefined>>;
+
+function settingsOf(values: Partial<Texts>, defaults: Partial<BenchSettings>): BenchSettings | undefined {
+  const size = Number(values.size ?? defaults.size ?? 100);
+  const foreign = Number(values.foreign);
+  // 30s is the shortest that the schema allows; a poll costs the same at any interval.
+  const interval = values.interval ?? defaults.interval ?? "30s";
+  const outageMs = parseDuration(values.outage ?? "");
+  const backend = (["asm", "vault"] as const).find((name) => name === values.backend);
+  const targets = (["kubernetes", "scaivault", "both"] as const).find(
+    (name) => name === (values.targets ?? "kubernetes"),
+  );
+  const whole = (value: number, most: number): boolean => Number.isInteger(value) && value > 0 && value <= most;
+  if (!whole(size, 20_000) || !whole(foreign, 200_000) || parseDuration(interval) === undefined) return undefined;
+  if (outageMs === undefined || backend === undefined || targets === undefined) return undefined;
+  return { size, backend, interval, targets, outageMs, foreign };
 }
 
 /** Limits of the reference server that never bind. */
@@ -60,18 +91,30 @@ const noLimits = Object.fromEntries(
   ]),
 );
 
-function worldOf(environment: Environment, options: Options, folder: string): BenchWorld {
+const vaultMount = "bench";
+
+async function sourceOf(environment: Environment, backend: BenchSettings["backend"]): Promise<SourceStage> {
+  const { asm, vault, authority } = environment;
+  if (backend === "asm" && asm !== undefined) return asmSource(asm);
+  if (vault === undefined) throw new Error("The store is missing.");
+  const proxy = () => startVaultProxy({ target: vault.facts.plainUrl, authority });
+  return vaultSource(vault.client, vaultMount, { store: await proxy(), other: await proxy() });
+}
+
+function worldOf(
+  environment: Environment,
+  source: SourceStage,
+  { scenario: _scenario, json: _json, save: _save, ...settings }: Options,
+  folder: string,
+): BenchWorld {
   const { controlPlane, asm, scaivault, facts, binaries } = environment;
   if (controlPlane === undefined || asm === undefined || scaivault === undefined) throw new Error("A part is missing.");
   const program = (name: "kubectl" | "helm"): string => binaries.get(name)?.path ?? name;
-  const { size, backend, interval } = options;
+  const kubeconfig = controlPlane.facts.adminKubeconfig;
+  const namespace = "bench";
   return {
-    settings: { size, backend, interval },
-    cluster: openCluster({
-      kubectl: program("kubectl"),
-      helm: program("helm"),
-      kubeconfig: controlPlane.facts.adminKubeconfig,
-    }),
+    settings,
+    cluster: openCluster({ kubectl: program("kubectl"), helm: program("helm"), kubeconfig }),
     controlPlane: controlPlane.client,
     stores: {
       asm,
@@ -79,24 +122,36 @@ function worldOf(environment: Environment, options: Options, folder: string): Be
       scaivault: scaivault.server,
       ca: readFileSync(facts.caFile, "utf8"),
     },
+    source,
+    outside: new Outside(kubeconfig, namespace),
     release: "scaivault-operator",
     operatorNamespace: "scaivault-operator",
-    namespace: "bench",
-    vaultMount: "bench",
+    namespace,
     bundle: join(folder, "app"),
     folder,
     progress: streamProgress(),
-    polls: new PollWatch(),
+    figures: {},
+    freshness: [],
   };
 }
 
-function show(result: BenchResult): string {
+function show(result: BenchRun): string {
   const rows = Object.entries(result).map(([name, value]) => {
-    if (typeof value !== "object") return [name, String(value)];
+    if (typeof value !== "object" || value === null) return [name, String(value ?? "-")];
     const parts = Object.entries(value as Record<string, number>).map(([kind, count]) => `${kind} ${count}`);
     return [name, parts.join(", ") || "none"];
   });
   return table([["MEASURED", "VALUE"], ...rows], styleFor(process.stdout));
+}
+
+/** Keeps a run for the report. */
+function keep(run: BenchRun): void {
+  const [cpu] = cpus();
+  const gib = Math.round(totalmem() / 2 ** 30);
+  const day = new Date().toISOString().slice(0, 10);
+  const measuredOn = `${day}, ${cpus().length} cores (${cpu?.model.trim() ?? "unknown"}), ${gib} GiB, Node ${process.versions.node}`;
+  const name = `${run.scenario}-${run.backend}-${run.scenario === "foreign" ? run.foreign : run.size}.json`;
+  writeFileSync(join(resultsFolder, name), `${JSON.stringify({ ...run, measuredOn }, null, 2)}\n`);
 }
 
 async function main(options: Options): Promise<number> {
@@ -106,14 +161,14 @@ async function main(options: Options): Promise<number> {
   let environment: Environment | undefined;
   let world: BenchWorld | undefined;
   let folder: string | undefined;
-  const work = async (): Promise<BenchResult> => {
+  const work = async (): Promise<BenchRun> => {
     const progress = streamProgress();
     const without = options.backend === "asm" ? (["vault"] as const) : [];
     environment = await startEnvironment({ without, progress, scaivault: { limits: noLimits } });
     folder = mkdtempSync(join(localFolder, `run-${process.pid}-bench-`));
     const outfile = join(folder, "app", "operator.mjs");
     await step(progress, "operator bundle", () => bundle({ entry: join(repositoryRoot, "src", "main.ts"), outfile }));
-    world = worldOf(environment, options, folder);
+    world = worldOf(environment, await sourceOf(environment, options.backend), options, folder);
     return await runScenario(options.scenario, world);
   };
   try {
@@ -121,6 +176,7 @@ async function main(options: Options): Promise<number> {
     working.catch(() => undefined);
     const result = await Promise.race([working, interrupted]);
     if (result === undefined) return 130;
+    if (options.save) keep(result);
     console.log(options.json ? JSON.stringify(result) : show(result));
     return 0;
   } catch (error) {
@@ -129,13 +185,18 @@ async function main(options: Options): Promise<number> {
     if (log !== undefined) console.error(`The operator's log ends with:\n${log}`);
     return 1;
   } finally {
-    world?.polls.stop();
     await world?.operator?.stop();
+    await world?.outside.stop();
+    await world?.source.stop();
     await environment?.stop();
     if (folder !== undefined) rmSync(folder, { recursive: true, force: true });
   }
 }
 
+if (process.argv[2] === "report") {
+  await writeReport();
+  process.exit(0);
+}
 const options = readOptions();
 if (options === undefined) {
   console.error(usage);

@@ -1,80 +1,48 @@
-/** What the phases of scenarios do. */
-import { randomBytes } from "node:crypto";
-import { CreateSecretCommand, SecretsManagerClient } from "@aws-sdk/client-secrets-manager";
-import { installChart, operatorConfig, prepareOperator, startOperator } from "../local/quickstart/chart.ts";
-import { step, type World } from "../local/quickstart/world.ts";
+/** What the phases of scenarios do that set the stage, and the plain ones that are measured. */
+import { installChart, operatorConfig, prepareOperator } from "../local/quickstart/chart.ts";
+import type { World } from "../local/quickstart/world.ts";
 import { parseDuration } from "../src/api/index.ts";
+import { measureFloor } from "./floor.ts";
+import { createBackend, createSyncs } from "./objects.ts";
+import { backendName } from "./outside.ts";
+import { round } from "./percentiles.ts";
 import type { PhaseName } from "./scenarios.ts";
-import { backendName, type BenchWorld } from "./world.ts";
-
-/** Name of the secret in the store; the same for the SecretSync. */
-const nameOf = (index: number): string => `secret-${String(index).padStart(5, "0")}`;
-const folder = "prod/bench";
-const scaivaultPath = (world: BenchWorld): string => `environments/bench/${world.namespace}`;
-
-/** Does `work` for each number below `size`, `width` at a time. */
-async function each(size: number, width: number, work: (index: number) => Promise<void>): Promise<void> {
-  let next = 0;
-  const worker = async (): Promise<void> => {
-    while (next < size) await work(next++);
-  };
-  await Promise.all(Array.from({ length: width }, worker));
-}
-
-function say(world: BenchWorld, name: string, work: (update: (text: string) => void) => Promise<void>): Promise<void> {
-  return step(world.progress, name, work);
-}
-
-const value = (): { username: string; password: string } => ({
-  username: "bench",
-  password: `local-${randomBytes(16).toString("hex")}`,
-});
+import { scaivaultLatencyMs } from "./source.ts";
+import { trials } from "./trials.ts";
+import { type BenchWorld, say, scaivaultFolder, startProcess, width } from "./world.ts";
 
 async function seed(world: BenchWorld): Promise<void> {
-  const { size, backend } = world.settings;
-  await say(world, `${size} secrets in the store`, async (update) => {
-    const shown = (index: number): void => void (index % 100 === 0 && update(String(index)));
-    if (backend === "vault") {
-      const { vault } = world.stores;
-      if (vault === undefined) throw new Error("There is no Vault in this environment.");
-      await vault.enableKv(world.vaultMount, 2);
-      await each(size, 8, async (index) => {
-        shown(index);
-        await vault.put(world.vaultMount, `${folder}/${nameOf(index)}`, value());
-      });
-      return;
-    }
-    const client = new SecretsManagerClient({
-      region: "us-east-1",
-      endpoint: world.stores.asm.url,
-      credentials: { accessKeyId: "AKIALOCALSEEDER00000", secretAccessKey: "local" },
-    });
-    await each(size, 8, async (index) => {
-      shown(index);
-      const SecretString = JSON.stringify(value());
-      await client.send(new CreateSecretCommand({ Name: `${folder}/${nameOf(index)}`, SecretString }));
-    });
-    client.destroy();
-  });
+  const { settings, source } = world;
+  await say(world, `${settings.size} secrets in the store`, (update) => source.seed(0, settings.size, update));
 }
 
 /** The quickstart's world, for its chart functions. */
 function chartWorld(world: BenchWorld): World {
-  const { namespace, settings, stores } = world;
-  const tenant = { namespace, paths: [`${scaivaultPath(world)}/**`] };
+  const { namespace, settings, stores, source } = world;
+  const paths = [`${scaivaultFolder(namespace)}/**`];
+  const base = operatorConfig(stores, { namespace, paths });
+  const config = {
+    ...base,
+    tenancy: [
+      { namespaces: [namespace], scaivault: { read: paths, write: paths }, endpoints: Object.keys(source.endpoints) },
+    ],
+    endpointOverrides: { ...(base["endpointOverrides"] as object), ...source.endpoints },
+    budgets: { objects: Math.max(1000, settings.size * 3) },
+  };
   return {
     ...world,
     examples: "",
     values: {
       cluster: { name: "bench" },
-      config: { ...operatorConfig(stores, tenant), budgets: { objects: Math.max(1000, settings.size) } },
-      credentialNamespaces: [{ namespace, secretNames: ["login"], configMapNames: ["vault-ca"] }],
+      ...(world.shared === true ? { watchNamespaces: [namespace] } : {}),
+      config,
+      credentialNamespaces: [{ namespace, secretNames: ["login-store", "login-other"] }],
     },
   };
 }
 
 async function install(world: BenchWorld): Promise<void> {
-  const { cluster, namespace, operatorNamespace, stores } = world;
+  const { cluster, namespace, operatorNamespace, stores, source } = world;
   await say(world, "helm install", async () => {
     const namespaces = [operatorNamespace, namespace].map((name) => ({
       apiVersion: "v1",
@@ -82,123 +50,82 @@ async function install(world: BenchWorld): Promise<void> {
       metadata: { name },
     }));
     await cluster.apply(namespaces);
+    const pattern = { path_pattern: `${scaivaultFolder(namespace)}/**` };
     const scaivault = stores.scaivault.admin.createClient({
       identity: `sa:${namespace}`,
       scopes: ["secrets:read", "secrets:list", "secrets:write"],
-      rules: [{ path_pattern: `${scaivaultPath(world)}/**`, permissions: ["read", "list", "write"] }],
+      rules: [{ ...pattern, permissions: ["read", "list", "write"] }],
     });
     await installChart(chartWorld(world), { scaivault });
+    source.slow();
+    stores.scaivault.admin.inject({ action: { kind: "latency", ms: scaivaultLatencyMs } });
+    world.operator = await prepareOperator(chartWorld(world));
+    await world.outside.start();
   });
 }
 
-/** The backend with its login. */
-async function backendObjects(world: BenchWorld): Promise<object[]> {
-  const { namespace, settings, stores, vaultMount } = world;
-  const labels = { "scaivault.scailabs.ai/credential": "true" };
-  const made = (spec: object, stringData: object): object[] => [
-    { apiVersion: "v1", kind: "Secret", metadata: { name: "login", namespace, labels }, stringData },
-    {
-      apiVersion: "scaivault.scailabs.ai/v1alpha1",
-      kind: "FederationBackend",
-      metadata: { name: backendName, namespace },
-      spec: { ...spec, syncInterval: settings.interval },
-    },
-  ];
-  const secretRef = { name: "login" };
-  if (settings.backend === "asm")
-    return made(
-      { type: "aws-secrets-manager", awsSecretsManager: { region: "us-east-1", auth: { secretRef } } },
-      { access_key_id: "AKIALOCALBENCH000000", secret_access_key: "local" },
-    );
-  const vault = stores.vault as NonNullable<typeof stores.vault>;
-  await vault.writePolicy(
-    vaultMount,
-    `path "${vaultMount}/data/*" { capabilities = ["read"] }\npath "${vaultMount}/metadata/*" { capabilities = ["read", "list"] }`,
-  );
-  const role = await vault.createAppRole({ name: vaultMount, policies: [vaultMount] });
-  const hashicorpVault = {
-    address: "https://vault.internal:8200",
-    caRef: { kind: "ConfigMap", name: "vault-ca", key: "ca.crt" },
-    auth: { appRole: { secretRef } },
-  };
-  return [
-    {
-      apiVersion: "v1",
-      kind: "ConfigMap",
-      metadata: { name: "vault-ca", namespace, labels },
-      data: { "ca.crt": stores.ca },
-    },
-    ...made({ type: "hashicorp-vault", hashicorpVault }, { role_id: role.roleId, secret_id: role.secretId }),
-  ];
-}
-
 async function declare(world: BenchWorld): Promise<void> {
-  const { cluster, namespace, settings, vaultMount } = world;
-  const prefix = settings.backend === "vault" ? `${vaultMount}/${folder}` : folder;
-  const objects = Array.from({ length: settings.size }, (_, index) => ({
-    apiVersion: "scaivault.scailabs.ai/v1alpha1",
-    kind: "SecretSync",
-    metadata: { name: nameOf(index), namespace },
-    spec: {
-      source: { backendRef: { name: backendName }, path: `${prefix}/${nameOf(index)}` },
-      targets: { scaivault: { path: `${scaivaultPath(world)}/${nameOf(index)}` }, kubernetesSecret: {} },
-    },
-  }));
-  await say(world, `kubectl apply, ${settings.size} SecretSyncs`, async (update) => {
-    await cluster.apply(await backendObjects(world));
-    world.polls.follow(cluster, namespace);
-    const chunk = 200;
-    for (let at = 0; at < objects.length; at += chunk) {
-      update(String(at));
-      await cluster.apply(objects.slice(at, at + chunk));
-    }
+  await say(world, `${world.settings.size} SecretSyncs`, async (update) => {
+    await createBackend(world, backendName, "store");
+    await createSyncs(world, 0, world.settings.size, backendName, update);
   });
 }
 
 async function start(world: BenchWorld): Promise<void> {
-  await say(world, "operator, with the chart's ServiceAccount", async () => {
-    const operator = (world.operator = await prepareOperator(chartWorld(world)));
-    await startOperator(chartWorld(world), operator);
-  });
+  world.outside.polls.mark();
+  await say(world, "operator, with the chart's ServiceAccount", () => startProcess(world));
 }
 
-/** Waits until each SecretSync is Ready at its generation. The first copy is bound by ScaiVault's write limit. */
+/** Waits until each SecretSync is Ready at its generation. */
 async function ready(world: BenchWorld): Promise<void> {
-  const { cluster, namespace, settings } = world;
-  const template = '{.metadata.name}|{.status.conditions[?(@.type=="Ready")].status}';
-  const resource = "secretsyncs.scaivault.scailabs.ai";
-  const stop = new AbortController();
+  const { outside, settings } = world;
   await say(world, "first copies", async (update) => {
-    const done = new Set<string>();
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const look = (line: string): void => {
-      const [name = "", status] = line.split("|");
-      if (status === "True") done.add(name);
-      else done.delete(name);
-      update(`${done.size} of ${settings.size} Ready`);
-      if (done.size === settings.size) resolve();
+    const done = (): boolean => {
+      update(`${outside.inSync} of ${settings.size} Ready`);
+      return outside.inSync >= settings.size;
     };
-    cluster.follow({ namespace, resource, template }, look, stop.signal);
-    // 100 writes a minute, and as long again.
-    const limitMs = 180_000 + settings.size * 1_200;
-    const late = setTimeout(() => reject(new Error(`Only ${done.size} of ${settings.size} became Ready.`)), limitMs);
-    await promise.finally(() => {
-      clearTimeout(late);
-      stop.abort();
-    });
+    // ScaiVault takes 100 writes a minute; and as long again.
+    const eachMs = settings.targets === "kubernetes" ? 60 : 1_200;
+    const late = (): string => `Only ${outside.inSync} of ${settings.size} became Ready.`;
+    await outside.until(done, 180_000 + settings.size * eachMs, late);
   });
+  outside.polls.mark();
 }
 
+/** The backend's status counts everybody as in sync: nothing of the first copies is left to be written. */
+async function settled(world: BenchWorld): Promise<void> {
+  const { outside, settings } = world;
+  const done = (): boolean => outside.counts(backendName).inSync >= settings.size;
+  await say(world, "counts of the backend", () => outside.until(done, 60_000, () => "The counts did not settle."));
+}
+
+/** The first poll that ends after the phase before it began (`ready`, `restart`), after the poll before, or after counting began. */
 async function poll(world: BenchWorld): Promise<void> {
   const intervalMs = parseDuration(world.settings.interval) ?? 0;
-  await say(world, "end of a poll", () => world.polls.next(intervalMs * 2 + 60_000));
+  await say(world, "end of a poll", () => world.outside.polls.ended(intervalMs * 2 + 60_000));
 }
 
 /** Ends the operator in order and starts it again, with the same files. */
 async function restart(world: BenchWorld): Promise<void> {
+  // Its first poll may end before it is seen to be up.
+  world.outside.polls.mark();
   await say(world, "restart of the operator", async () => {
     await world.operator?.stop();
-    await world.operator?.start();
+    await startProcess(world);
+  });
+}
+
+/** Ends the operator and does the same writes without it. */
+async function floor(world: BenchWorld): Promise<void> {
+  await say(world, "the same writes without an operator", async () => {
+    await world.operator?.stop();
+    const { controlPlane, outside, namespace, figures } = world;
+    const { seconds, cpuSeconds, writes } = await measureFloor(controlPlane, outside.client, namespace, width);
+    Object.assign(figures, {
+      floorSeconds: round(seconds),
+      floorCpuSeconds: round(cpuSeconds),
+      floorWrites: writes,
+    });
   });
 }
 
@@ -209,6 +136,9 @@ export const phases: Readonly<Record<PhaseName, (world: BenchWorld) => Promise<v
   declare,
   start,
   ready,
+  settled,
   poll,
   restart,
+  floor,
+  ...trials,
 };

@@ -4,9 +4,15 @@ import type { ControlPlaneClient } from "../local/control-plane-client.ts";
 import type { Replica } from "../local/deployment.ts";
 import type { Progress } from "../local/progress.ts";
 import type { Stores } from "../local/quickstart/world.ts";
+import { configDefaults } from "../src/config/schema.ts";
+import { systemClock } from "../src/time/clock.ts";
+import type { Outside } from "./outside.ts";
+import type { SourceStage } from "./source.ts";
 
 /** The store that secrets are read from. */
 export type BackendType = "asm" | "vault";
+/** Where the secrets go. */
+export type Targets = "kubernetes" | "scaivault" | "both";
 
 /** Settings of one run. */
 export interface BenchSettings {
@@ -15,6 +21,15 @@ export interface BenchSettings {
   readonly backend: BackendType;
   /** `spec.syncInterval` of the backend. */
   readonly interval: string;
+  readonly targets: Targets;
+  /** Time over which `propagation` spreads its changes, milliseconds; default one interval. */
+  readonly spreadMs?: number;
+  /** Length of the outage, milliseconds. */
+  readonly outageMs: number;
+  /** Secrets that are not ours, of `foreign`. */
+  readonly foreign: number;
+  /** Looks at the operator's memory, 200 ms apart, of which `foreign` takes the median; default 25. */
+  readonly samples?: number;
 }
 
 /** The stage. */
@@ -24,85 +39,58 @@ export interface BenchWorld {
   /** For the audit log, which a cluster elsewhere would not give. */
   readonly controlPlane: ControlPlaneClient;
   readonly stores: Stores;
+  /** The store that is measured, and what is done to it. */
+  readonly source: SourceStage;
+  /** The cluster as others see it. */
+  readonly outside: Outside;
   readonly release: string;
   readonly operatorNamespace: string;
   /** Namespace of the SecretSyncs. */
   readonly namespace: string;
-  /** KV v2 mount of its own. */
-  readonly vaultMount: string;
+  /** True when other operators run in the cluster: this one watches its own namespace alone. Default: all namespaces. */
+  readonly shared?: boolean;
   readonly bundle: string;
   readonly folder: string;
   readonly progress: Progress;
-  /** The backend's status as it changes. */
-  readonly polls: PollWatch;
-  /** Set by the phase `start`. */
+  /** Figures of the running scenario that phases measured, by name. */
+  readonly figures: Record<string, number>;
+  /** Milliseconds from a change at the source to the last write at a target, one for each change. */
+  readonly freshness: number[];
+  /** Set by the phase `install`. */
   operator?: Replica;
+  /** When its process was started last, wall clock; set by {@link startProcess}. */
+  processStartedAt?: number;
 }
 
-/** The name of the one FederationBackend. */
-export const backendName = "store";
-
-/** One state of the backend's status. */
-interface PollState {
-  readonly lastPollTime: string;
-  /** Status without `lastPollTime`, as text. */
-  readonly rest: string;
+/** Starts the operator's process; resolves when it is ready. The Lease is taken meanwhile or soon after. */
+export async function startProcess(world: BenchWorld): Promise<void> {
+  world.processStartedAt = systemClock.now();
+  await world.operator?.start();
 }
 
-/** Follows a FederationBackend and says when a poll has ended. */
-export class PollWatch {
-  readonly #states: PollState[] = [];
-  readonly #versions = new Set<string>();
-  readonly #waiting = new Set<() => void>();
-  readonly #stop = new AbortController();
+/** Connections to the API server over which the operator sends what it writes. */
+const connections = 16;
+/** Writes that the operator has under way at most: one for each of its workers, as far as connections reach. */
+export const width = Math.min(configDefaults.workers, connections);
 
-  follow(cluster: Cluster, namespace: string): void {
-    const template = "{.metadata.resourceVersion}|{.status.lastPollTime}|{.status}";
-    const resource = `federationbackends.scaivault.scailabs.ai/${backendName}`;
-    cluster.follow({ namespace, resource, template }, (line) => this.#see(line), this.#stop.signal);
-  }
+/** Name of a secret below the store's folder; the same for the SecretSync and its Secret. */
+export const nameOf = (index: number): string => `secret-${String(index).padStart(5, "0")}`;
 
-  #see(line: string): void {
-    const [version = "", lastPollTime = "", ...status] = line.split("|");
-    // A watch that is taken up again begins with the state that is known.
-    if (this.#versions.has(version)) return;
-    this.#versions.add(version);
-    this.#states.push({ lastPollTime, rest: status.join("|").replaceAll(lastPollTime || "-", "") });
-    for (const wake of this.#waiting) wake();
-  }
+/** Folder of ScaiVault that the namespace may write. */
+export const scaivaultFolder = (namespace: string): string => `environments/bench/${namespace}`;
 
-  /** How many states were seen so far: a value for `pollTimeWritesSince`. */
-  get position(): number {
-    return this.#states.length;
-  }
-
-  /** Writes since then that changed `lastPollTime` and nothing else. */
-  pollTimeWritesSince(position: number): number {
-    let count = 0;
-    for (let at = Math.max(position, 1); at < this.#states.length; at++) {
-      const [before, after] = [this.#states[at - 1], this.#states[at]];
-      if (before?.rest === after?.rest && before?.lastPollTime !== after?.lastPollTime) count++;
-    }
-    return count;
-  }
-
-  /** Resolves when `lastPollTime` moves. @throws after `timeoutMs` */
-  async next(timeoutMs: number): Promise<void> {
-    const last = this.#states.at(-1)?.lastPollTime;
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const look = (): void => {
-      const now = this.#states.at(-1)?.lastPollTime;
-      if (now !== last && now !== undefined && now !== "") resolve();
-    };
-    const late = setTimeout(() => reject(new Error("The backend was not polled in time.")), timeoutMs);
-    this.#waiting.add(look);
-    await promise.finally(() => {
-      clearTimeout(late);
-      this.#waiting.delete(look);
-    });
-  }
-
-  stop(): void {
-    this.#stop.abort();
+/** Shows a phase's work. */
+export async function say(
+  { progress }: Pick<BenchWorld, "progress">,
+  name: string,
+  work: (update: (text: string) => void) => Promise<void>,
+): Promise<void> {
+  const step = progress.step(name);
+  try {
+    await work((text) => step.update(text));
+    step.done();
+  } catch (error) {
+    step.fail();
+    throw error;
   }
 }

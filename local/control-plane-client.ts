@@ -71,6 +71,8 @@ export interface ControlPlaneClient {
    * @returns the revision
    */
   compact(): Promise<number>;
+  /** The newest revision of etcd: each write of anybody makes one. */
+  revision(): Promise<number>;
   /** Where the audit log ends now: a value for `since`. */
   auditMark(): Promise<number>;
   /** Requests that reached the API server, those of these helpers included (user `local-admin`). */
@@ -223,9 +225,13 @@ class Client implements ControlPlaneClient {
     });
   }
 
-  async compact(): Promise<number> {
+  async revision(): Promise<number> {
     const any = await this.#etcd("/v3/kv/range", { key: Buffer.from("\0").toString("base64"), limit: 1 });
-    const revision = Number(any.json<{ header?: { revision?: string } }>().header?.revision);
+    return Number(any.json<{ header?: { revision?: string } }>().header?.revision);
+  }
+
+  async compact(): Promise<number> {
+    const revision = await this.revision();
     const done = await this.#etcd("/v3/kv/compaction", { revision, physical: true });
     // "already compacted" is what was asked for.
     if (done.status !== 200 && !done.text.includes("compacted"))

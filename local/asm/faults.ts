@@ -28,6 +28,8 @@ export interface FaultRule {
   readonly times?: number;
   /** Strikes each n-th matching call (the n-th, the 2n-th, …); default each. */
   readonly every?: number;
+  /** Strikes this share of matching calls, evenly spread, such as 0.3; in place of `every`. */
+  readonly share?: number;
   /** For `latency`. */
   readonly ms?: number;
   /** For `error`: HTTP status, code and text. */
@@ -55,6 +57,11 @@ function matches(rule: FaultRule, subject: FaultSubject): boolean {
     (rule.accessKeys === undefined || rule.accessKeys.includes(subject.accessKeyId)) &&
     (rule.names === undefined || rule.names.some((pattern) => subject.names.some((name) => matchGlob(pattern, name))))
   );
+}
+
+/** Whether a rule strikes the n-th call that it matches. */
+function isTurn({ every = 1, share }: FaultRule, n: number): boolean {
+  return share === undefined ? n % every === 0 : Math.floor(n * share) > Math.floor((n - 1) * share);
 }
 
 /** The active rules. */
@@ -88,7 +95,7 @@ export class Faults {
       const { rule } = active;
       if (!matches(rule, subject)) continue;
       active.seen++;
-      if (active.seen % (rule.every ?? 1) !== 0 || active.struck >= (rule.times ?? Infinity)) continue;
+      if (!isTurn(rule, active.seen) || active.struck >= (rule.times ?? Infinity)) continue;
       active.struck++;
       striking.push(rule);
     }
