@@ -1,12 +1,4 @@
-import {
-  claimedBy,
-  incumbentOf,
-  opaqueID,
-  renderScaiVault,
-  renderSecret,
-  shapeDigest,
-  vaultSourceIDOf,
-} from "../decide/index.ts";
+import { claimedBy, incumbentOf, opaqueID, renderScaiVault, renderSecret, vaultSourceIDOf } from "../decide/index.ts";
 import type { TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
@@ -17,7 +9,15 @@ import { indexes } from "./caches.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import type { Pair, Subject } from "./subject.ts";
 import { viewSync } from "./views.ts";
-import { type Lane, scaivaultAddress, scaivaultShape, type SecretAddress, secretShape, type World } from "./world.ts";
+import {
+  type Lane,
+  scaivaultAddress,
+  scaivaultShape,
+  type SecretAddress,
+  secretShape,
+  shapeOf,
+  type World,
+} from "./world.ts";
 
 /** How often we wrote back over others, by target, within ten minutes and for one source version. */
 export interface RevertCounter {
@@ -71,7 +71,7 @@ function scaivaultTarget(
     kind: "ScaiVault" as const,
     ref: path,
     targetID: scaivaultTargetID(path),
-    shape: shapeDigest(scaivaultShape(spec)),
+    shape: shapeOf(spec, scaivaultShape),
     address,
     render: renderScaiVault,
   };
@@ -133,7 +133,7 @@ function secretTarget(world: World, subject: Subject, pair: Pair, assume: boolea
     kind: "KubernetesSecret" as const,
     ref: name,
     targetID: secretTargetID(namespace, name),
-    shape: shapeDigest(secretShape(spec)),
+    shape: shapeOf(spec, secretShape),
     address: { namespace, name, keys, object: subject.key },
     render: (payload: Parameters<typeof renderSecret>[0]) => renderSecret(payload, spec),
   };

@@ -29,8 +29,6 @@ import { WriterWatch } from "./writer-watch.ts";
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
-/** Workers of each store beside the configured ones, for hand edits of copies and for changes of single objects. */
-const URGENT_WORKERS = 2;
 const REFUSED_RETRY_MS = 60_000;
 const RECHECK_MS = 10_000;
 
@@ -76,7 +74,6 @@ export class OperatorTerm {
     this.#syncQueues = new QueueSet({
       clock: options.clock,
       workers: options.workers,
-      urgentWorkers: URGENT_WORKERS,
       handler: (key, context) => this.#reconcileSync(key, context.lane, context.signal),
       onError,
     });

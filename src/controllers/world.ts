@@ -1,6 +1,6 @@
 import type { Observations } from "../catalogue/index.ts";
 import type { KubernetesSecretTargetSpec, ScaiVaultTargetSpec, SecretSync } from "../api/index.ts";
-import type { BrakeWindows, KeyRing, Rights } from "../decide/index.ts";
+import { type BrakeWindows, type KeyRing, type Rights, shapeDigest } from "../decide/index.ts";
 import type { SecretTarget } from "../ports/index.ts";
 import type { EventRecorder, KubeClient } from "../runtime/index.ts";
 import type { Logger, Metrics } from "../telemetry/index.ts";
@@ -97,4 +97,13 @@ export function scaivaultShape(spec: ScaiVaultTargetSpec): object {
 export function secretShape(spec: KubernetesSecretTargetSpec): object {
   const data = (spec.data ?? []).map(({ key, field, decode }) => [key, field ?? "", decode ?? ""]);
   return { type: spec.type ?? "Opaque", data: data.sort(([a = ""], [b = ""]) => (a < b ? -1 : 1)) };
+}
+
+const shapes = new WeakMap<object, string>();
+
+/** Digest of what shapes a target, found out once for each spec: specs are never changed in place. */
+export function shapeOf<S extends object>(spec: S, shape: (spec: S) => object): string {
+  const known = shapes.get(spec) ?? shapeDigest(shape(spec));
+  shapes.set(spec, known);
+  return known;
 }

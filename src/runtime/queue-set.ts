@@ -1,7 +1,10 @@
 import { WorkQueue, type Lane, type WorkQueueOptions, type WorkQueueStats } from "./workqueue.ts";
 import { WorkerPool, type WorkerOptions } from "./workers.ts";
 
-/** `workers` is the number of workers of each queue. */
+/** Workers of each queue beside the configured ones, for hand edits of copies and for changes of single objects. */
+const URGENT_WORKERS = 2;
+
+/** `workers` is the number of workers of each queue; `urgentWorkers` is 2 by default. */
 export interface QueueSetOptions extends WorkQueueOptions, WorkerOptions {}
 
 interface Member {
@@ -109,6 +112,7 @@ export class QueueSet {
     if (known !== undefined) return known;
     const queue = new WorkQueue(this.#options);
     const pool = new WorkerPool(queue, {
+      urgentWorkers: URGENT_WORKERS,
       ...this.#options,
       handler: async (key, context) => {
         this.#busy.set(key, id);

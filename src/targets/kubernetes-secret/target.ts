@@ -52,6 +52,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
   readonly #client: KubeClient;
   readonly #lookup: SecretLookup;
   readonly #writer: SecretWriter;
+  readonly #seen = new WeakMap<PartialObjectMetadata, TargetObservation>();
 
   constructor(options: KubernetesSecretTargetOptions) {
     this.#options = options;
@@ -74,7 +75,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
           const action = `look at Secret ${keyOf(ref)}`;
           const options = this.#writer.call(ref, signal);
           const found = await attempt(action, "get", signal, () => this.#lookup.find(ref, options));
-          return [keyOf(ref), found === undefined ? absent : observationOf(ref, found, this.#options.seal)];
+          return [keyOf(ref), found === undefined ? absent : this.#observationOf(ref, found)];
         } catch (error) {
           signal.throwIfAborted();
           return [keyOf(ref), unknown(error, `look at Secret ${keyOf(ref)}`)];
@@ -86,7 +87,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
 
   assume(ref: KubernetesSecretRef): TargetObservation | undefined {
     const known = this.#lookup.known(ref);
-    if (known !== undefined) return observationOf(ref, known, this.#options.seal);
+    if (known !== undefined) return this.#observationOf(ref, known);
     return this.#lookup.mayBeFree(ref) ? { ...absent, assumed: true } : undefined;
   }
 
@@ -186,12 +187,21 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     this.#lookup.deleted(ref, uid);
   }
 
+  /** What metadata says is found out once for each state of a Secret: proofs cost more than all else in a look at it. */
+  #observationOf(ref: KubernetesSecretRef, found: PartialObjectMetadata): TargetObservation {
+    const known = this.#seen.get(found);
+    if (known !== undefined) return known;
+    const made = observationOf(ref, found, this.#options.seal);
+    this.#seen.set(found, made);
+    return made;
+  }
+
   /** The Secret as it is now, if it is still the one that was observed, and still ours by its label. */
   async #current({ ref, action, signal }: Step, observed: TargetObservation): Promise<PartialObjectMetadata> {
     const found = await attempt(action, "get", signal, () => this.#lookup.find(ref, this.#writer.call(ref, signal)));
     if (found === undefined) throw fenceError(action, "was deleted");
     if (!isLabelled(found.metadata)) throw notOwned(ref.name, "does not carry our label (any more)", action);
-    if (!sameStand(observed, observationOf(ref, found, this.#options.seal))) throw fenceError(action, "changed");
+    if (!sameStand(observed, this.#observationOf(ref, found))) throw fenceError(action, "changed");
     if (found.metadata.deletionTimestamp !== undefined) {
       throw new SyncError("WriteRefused", "the Secret is being deleted", { action });
     }
