@@ -359,6 +359,7 @@ describe("ScaiVault", () => {
   });
 
   it("the reader's policy and scopes are enough to follow", async () => {
+    op.file = { ...op.file, scaivault: { ...(op.file["scaivault"] as object), role: "Reader" } };
     await logInWith(reader as NonNullable<typeof reader>);
     await op.mark();
     await op.cluster.apply(
