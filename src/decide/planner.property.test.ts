@@ -68,6 +68,16 @@ const events: fc.Arbitrary<Event> = fc.oneof(
         w.markAs("ScaiVault", {}, { source: "billing/aws@00000000:other" });
         w.markAs("KubernetesSecret", {}, { source: "billing/aws@00000000:other" });
       }),
+      event("a reader of its own copies", (w) => {
+        calm(w);
+        w.reader = true;
+      }),
+      event("a reader of another cluster's copies, one behind", (w) => {
+        calm(w);
+        w.markAs("ScaiVault", { cluster: "west" });
+        w.reader = true;
+        w.put('{"a":"6"}');
+      }),
       event("unmarked copies, to be adopted", (w) => {
         calm(w);
         for (const which of ["ScaiVault", "KubernetesSecret"] as const) {

@@ -40,7 +40,7 @@ it("read each value once, keep the writes busy without one 429, and let others g
   for (let before = written(); before < OBJECTS + 2; before = written()) {
     if (byMinute.length === 1) {
       const [first = "", second = ""] = op.scaivault.server.admin.paths().map((one) => one.split("/").at(-1) ?? "");
-      const soon = { virtualMs: 5_000 };
+      const soon = { virtualMs: 20_000, timeoutMs: 60_000 };
       // A copy that is there already changes in its store: it does not wait for the first copies.
       await op.aws.put(`prod/${first}`, "rotated");
       const asked = { metadata: { annotations: { "scaivault.scailabs.ai/sync-requested-at": "now" } } };

@@ -105,7 +105,10 @@ describe("one content, five clusters", () => {
     expect(scaivault.byStatus["429"]).toBeUndefined();
     expect(new Set(writesBy(writer()))).toEqual(new Set(["0"]));
     await everywhere(async (op) => {
-      for (const name of names) expect(await secret(op, name)).toBe(`value of ${name}`);
+      const secrets = await op.cluster.list("Secret", op.ns.team);
+      const values = new Map(secrets.map(({ metadata, data }) => [metadata.name, data?.["value"] ?? ""]));
+      for (const name of names)
+        expect(Buffer.from(values.get(name) ?? "", "base64").toString()).toBe(`value of ${name}`);
       const statuses = JSON.stringify(await op.cluster.list("SecretSync", op.ns.team));
       expect(statuses).not.toMatch(/"type":"Conflict"|"state":"Conflict"/);
       expect(op.lines.join("")).not.toContain("write failed");
