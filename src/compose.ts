@@ -11,6 +11,7 @@ import {
   type Caches,
   createCaches,
   createCredentialReader,
+  LingeringCopies,
   OperatorTerm,
   PlanRun,
   type ScaiVaultSide,
@@ -159,7 +160,8 @@ export function compose(options: ComposeOptions): Operator {
       resolver,
       rights,
       ring,
-      brakes: new BrakeWindows({ startedMs: clock.now() }),
+      brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
+      lingering: new LingeringCopies(),
       secrets,
       scaivault,
       log,
@@ -270,11 +272,17 @@ function scaivaultSide(
       else log.info("ScaiVault reachable");
     },
   });
+  const list = async (prefix: string, signal: AbortSignal): Promise<readonly string[]> => {
+    const paths: string[] = [];
+    for await (const page of client.list(prefix, { signal, lane: "verification" }))
+      for (const { path } of page) paths.push(path);
+    return paths;
+  };
   const { role } = scaivault;
   const takeOverFrom = new Set(scaivault.takeOverFrom);
   const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
   return {
-    side: { role, takeOverFrom, target, observations, id },
+    side: { role, takeOverFrom, target, observations, list, id },
     connection: { client, tokens, http, destination: { url }, basePath },
   };
 }

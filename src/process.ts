@@ -40,6 +40,7 @@ export async function runOperator(config: Config, io: CommandIO, file: string): 
     leaseDurationMs: config.leaderElection.leaseDurationMs,
     renewDeadlineMs: config.leaderElection.renewDeadlineMs,
     retryPeriodMs: config.leaderElection.retryPeriodMs,
+    requestTimeoutMs: graceMs(config.leaderElection),
     onTransition: (transition) => log.info("leadership", { action: transition }),
   });
   operator.metrics.setSources(
@@ -67,6 +68,16 @@ export async function runOperator(config: Config, io: CommandIO, file: string): 
   }
   log.info("stopped");
   return 0;
+}
+
+/** How long a term that lost its lease lets what is under way come to its end before it cuts it off; see OperatorTerm. */
+const WIND_DOWN_MS = 5_000;
+/** What was sent by then is carried out by the servers within so long. */
+const SERVERS_MS = 5_000;
+
+/** How long calls of a former leader may go on after its lease has ended: a new one waits for that. */
+function graceMs({ leaseDurationMs, renewDeadlineMs }: Config["leaderElection"]): number {
+  return SERVERS_MS + Math.max(0, renewDeadlineMs + WIND_DOWN_MS - leaseDurationMs);
 }
 
 /** @throws SyncError InvalidSpec when the address cannot be had */

@@ -102,6 +102,11 @@ export const grantGlobRules: readonly Rule[] = [
   ),
   matchesNot("grant-segments", "(^|/)\\.\\.?(/|$)", "write the glob without `.` and `..` segments"),
   matchesNot("grant-characters", "[%\\x00-\\x1f\\x7f-\\x9f]", "write the glob without `%` and control characters"),
+  matchesNot(
+    "grant-double-star",
+    "[^/]\\*\\*|\\*\\*[^/]",
+    "write `**` as a whole segment, such as prod/** or prod/**/db",
+  ),
   matches("grant-wildcards", "^[^*]*(\\*+[^*]+){0,7}(\\*+)?$", "write at most 8 wildcards in one glob"),
 ];
 

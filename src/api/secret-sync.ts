@@ -247,6 +247,10 @@ export const secretSyncStatus = described(
     problems: problems.optional(),
     lastWriteTime: timestamp("When a target was last written. An old one is healthy.").optional(),
     lastHandledSyncRequest: lastHandledSyncRequest.optional(),
+    lastHandledApproval: statusText(
+      "Last value of the annotation approve that was used; it counts once.",
+      64,
+    ).optional(),
   }),
   "What the operator found out; written by the operator only.",
 );

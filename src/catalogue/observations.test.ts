@@ -65,24 +65,24 @@ beforeEach(() => {
 describe("what a shared target said last", () => {
   it("is asked once for all and answered from memory while it is new enough", async () => {
     await observations.refresh([{ path: "a" }, { path: "b" }], signal);
-    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
-    expect((await observations.get({ path: "b" }, clock.now() - 1, signal)).version).toBe("1");
+    expect((await observations.get({ path: "a" }, clock.monotonic(), signal)).version).toBe("1");
+    expect((await observations.get({ path: "b" }, clock.monotonic() - 1, signal)).version).toBe("1");
     expect(asked).toEqual([["a", "b"]]);
     await clock.advance(1_000);
     versions.set("a", "2");
-    expect((await observations.get({ path: "a" }, clock.now() - 500, signal)).version).toBe("2");
+    expect((await observations.get({ path: "a" }, clock.monotonic() - 500, signal)).version).toBe("2");
     expect(asked).toEqual([["a", "b"], ["a"]]);
   });
 
   it("is what our own write left there", async () => {
     await observations.refresh([{ path: "a" }], signal);
     observations.set({ path: "a" }, seen("5"));
-    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("5");
+    expect((await observations.get({ path: "a" }, clock.monotonic(), signal)).version).toBe("5");
     observations.set({ path: "a" }, undefined);
-    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
+    expect((await observations.get({ path: "a" }, clock.monotonic(), signal)).version).toBe("1");
     observations.set({ path: "a" }, seen("6"));
     observations.forget({ path: "a" });
-    expect((await observations.get({ path: "a" }, clock.now(), signal)).version).toBe("1");
+    expect((await observations.get({ path: "a" }, clock.monotonic(), signal)).version).toBe("1");
     expect(asked).toHaveLength(3);
   });
 
@@ -113,6 +113,19 @@ describe("what a shared target said last", () => {
     expect(observations.absentForMs({ path: "a" })).toBeUndefined();
   });
 
+  it("counts an absence in time that passed, not in what the wall clock was set on by", async () => {
+    absent = true;
+    await observations.refresh([{ path: "a" }], signal);
+    clock.jump(24 * 3_600_000);
+    await clock.advance(1_000);
+    await observations.refresh([{ path: "a" }], signal);
+    expect(observations.absentForMs({ path: "a" })).toBe(1_000);
+    clock.jump(-48 * 3_600_000);
+    await clock.advance(60_000);
+    expect((await observations.get({ path: "a" }, clock.monotonic() - 1, signal)).presence).toBe("Absent");
+    expect(asked).toHaveLength(3);
+  });
+
   it("is not asked for again by each object when it just failed", async () => {
     failures.set("a", new SyncError("ScaiVaultDenied", "no right"));
     await observations.refresh([{ path: "a" }], signal);
@@ -126,7 +139,7 @@ describe("what a shared target said last", () => {
 
   it("says that a target of which nothing came back is unknown", async () => {
     failure = new SyncError("Unexpected", "no answer");
-    expect(await observations.get({ path: "a" }, clock.now(), signal)).toMatchObject({
+    expect(await observations.get({ path: "a" }, clock.monotonic(), signal)).toMatchObject({
       presence: "Unknown",
       failure: { reason: "Unexpected" },
     });
@@ -138,7 +151,7 @@ describe("an outage of the target", () => {
     await observations.refresh([{ path: "a" }], signal);
     failure = new SyncError("ScaiVaultUnavailable", "503");
     for (let second = 0; second < 60; second += 1) {
-      const observation = await observations.get({ path: "a" }, clock.now() + 1, signal);
+      const observation = await observations.get({ path: "a" }, clock.monotonic() + 1, signal);
       expect(observation).toMatchObject({ presence: "Unknown", failure: { reason: "ScaiVaultUnavailable" } });
       await clock.advance(1_000);
     }
@@ -146,7 +159,7 @@ describe("an outage of the target", () => {
     expect(told.map(({ state }) => state)).toEqual(["Reachable", "Failing"]);
     failure = undefined;
     await clock.advance(10_000);
-    expect((await observations.get({ path: "a" }, clock.now() + 1, signal)).presence).toBe("Present");
+    expect((await observations.get({ path: "a" }, clock.monotonic() + 1, signal)).presence).toBe("Present");
     expect(told.map(({ state }) => state)).toEqual(["Reachable", "Failing", "Reachable"]);
   });
 
@@ -170,6 +183,25 @@ describe("an outage of the target", () => {
     expect(observations.reachability.state).toBe("Failing");
   });
 
+  it("names no path of whoever ran into it", async () => {
+    const action = "write environments/shop/secret-name";
+    observations.noteFailure(
+      new SyncError("ScaiVaultUnavailable", `ScaiVault cannot be reached (${action})`, { action }),
+    );
+    const { failure: told } = await observations.get({ path: "a" }, 0, signal);
+    expect(told?.message).toBe("ScaiVault cannot be reached");
+    expect(told?.action).toBeUndefined();
+    // Whoever asks for it all the same hears the same, so that no status changes.
+    failure = new SyncError("ScaiVaultUnavailable", "ScaiVault cannot be reached (read metadata)", {
+      action: "read metadata",
+    });
+    for (const wait of [0, 11_000, 1_000]) {
+      await clock.advance(wait);
+      const { failure: again } = await observations.get({ path: "a" }, clock.monotonic() + 1, signal);
+      expect(again?.message).toBe("ScaiVault cannot be reached");
+    }
+  });
+
   it("is none when one path alone is refused", async () => {
     failures.set("a", new SyncError("ScaiVaultDenied", "one path"));
     const found = await observations.refresh([{ path: "a" }, { path: "b" }], signal);
@@ -177,7 +209,7 @@ describe("an outage of the target", () => {
     expect(observations.reachability.state).toBe("Reachable");
     // What was not answered is asked for again soon.
     await clock.advance(10_001);
-    await observations.get({ path: "a" }, clock.now(), signal);
+    await observations.get({ path: "a" }, clock.monotonic(), signal);
     expect(asked).toHaveLength(2);
   });
 
@@ -187,6 +219,33 @@ describe("an outage of the target", () => {
     await clock.advance(1);
     await observations.refresh([{ path: "a" }], signal);
     expect((await observations.get({ path: "a" }, 0, signal)).presence).toBe("Unknown");
+  });
+});
+
+describe("what was seen last", () => {
+  const mark = { state: "Unverified" } as const;
+
+  it("stands through failures, forgotten answers, marks that cannot be checked and an outage of days", async () => {
+    await observations.refresh([{ path: "a" }], signal);
+    observations.forget({ path: "a" });
+    observations.set({ path: "b" }, { ...seen("7"), mark });
+    failure = unavailable();
+    for (let day = 0; day < 4; day += 1) {
+      await observations.refresh([{ path: "a" }, { path: "b" }], signal);
+      await clock.advance(24 * 3_600_000);
+    }
+    expect(observations.lastSeen({ path: "a" })?.version).toBe("1");
+    expect(observations.lastSeen({ path: "b" })).toBeUndefined();
+  });
+
+  it("says nothing of the time in which others led", async () => {
+    absent = true;
+    await observations.refresh([{ path: "a" }], signal);
+    await clock.advance(3_600_000);
+    observations.restart();
+    expect(observations.lastSeen({ path: "a" })).toBeUndefined();
+    await observations.refresh([{ path: "a" }], signal);
+    expect(observations.absentForMs({ path: "a" })).toBe(0);
   });
 });
 
@@ -215,6 +274,6 @@ describe("an answer that was asked for before our own write", () => {
     slow.set({ path: "a" }, seen("2"));
     answer("1");
     expect((await asking).get("a")?.version).toBe("2");
-    expect((await slow.get({ path: "a" }, clock.now(), signal)).version).toBe("2");
+    expect((await slow.get({ path: "a" }, clock.monotonic(), signal)).version).toBe("2");
   });
 });

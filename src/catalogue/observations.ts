@@ -1,4 +1,4 @@
-import { SyncError, toSyncError } from "../errors/index.ts";
+import { SyncError, toSyncError, withoutAction } from "../errors/index.ts";
 import type { SecretTarget, TargetObservation } from "../ports/index.ts";
 import type { Clock } from "../time/clock.ts";
 
@@ -7,7 +7,7 @@ interface Known {
   readonly asOfMs: number;
 }
 
-/** Whether a shared target store answers. */
+/** Whether a shared target store answers; since when by the monotonic clock. */
 export type Reachability =
   | { readonly state: "Unknown" }
   | { readonly state: "Reachable" }
@@ -28,16 +28,23 @@ const unknown = (error: SyncError): TargetObservation => ({
   failure: error,
 });
 
+/** Whether an answer says whose the target is. */
+function tells({ presence, mark }: TargetObservation): boolean {
+  return presence !== "Unknown" && (presence !== "Present" || mark.state !== "Unverified");
+}
+
 /**
  * What a shared target store (ScaiVault) last said of each target, so that a poll asks for all of them in a few batch
  * calls and reconciles ask for none. After a failure that concerns the whole store it is asked at most every ten
- * seconds; until then everything is `Unknown` with that failure.
+ * seconds; until then everything is `Unknown` with that failure. Times are those of the monotonic clock.
  */
 export class Observations<Ref> {
   readonly #target: SecretTarget<Ref>;
   readonly #clock: Clock;
   readonly #known = new Map<string, Known>();
   readonly #absentSince = new Map<string, number>();
+  /** The last answers that told anything, whatever failed since. */
+  readonly #seen = new Map<string, Known>();
   #sweptMs = 0;
   /** When, in turns, a write of ours last said what is true; answers that were asked for earlier are older than that. */
   readonly #touched = new Map<string, number>();
@@ -71,12 +78,12 @@ export class Observations<Ref> {
 
   /** A failure counts for a moment only, but it does: a thousand objects must not all ask again what just failed. */
   #notBefore({ observation }: Known, notBeforeMs: number): number {
-    return observation.presence === "Unknown" ? Math.max(notBeforeMs, this.#clock.now() - RETRY_MS) : notBeforeMs;
+    return observation.presence === "Unknown" ? Math.max(notBeforeMs, this.#clock.monotonic() - RETRY_MS) : notBeforeMs;
   }
 
   /** Asks for many at once. */
   async refresh(refs: readonly Ref[], signal: AbortSignal): Promise<ReadonlyMap<string, TargetObservation>> {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     if (this.#reachability.state === "Failing" && now < this.#nextAttemptMs) {
       const { error } = this.#reachability;
       return new Map(refs.map((ref) => [this.#target.key(ref), unknown(error)]));
@@ -92,7 +99,9 @@ export class Observations<Ref> {
     }
     this.#judge([...found.values()]);
     const newest = new Map(found);
-    for (const [key, observation] of found) {
+    for (const [key, seen] of found) {
+      const observation = this.#asTold(seen);
+      newest.set(key, observation);
       if ((this.#touched.get(key) ?? 0) > asked) {
         newest.set(key, this.#known.get(key)?.observation ?? observation);
         continue;
@@ -103,8 +112,16 @@ export class Observations<Ref> {
     return newest;
   }
 
+  /** While the store is away everybody is told the same, in the same words, whoever asked. */
+  #asTold(observation: TargetObservation): TargetObservation {
+    const now = this.#reachability;
+    if (now.state !== "Failing" || observation.failure?.reason !== now.error.reason) return observation;
+    return unknown(now.error);
+  }
+
   #take(key: string, observation: TargetObservation, asOfMs: number): void {
     this.#known.set(key, { observation, asOfMs });
+    if (tells(observation)) this.#seen.set(key, { observation, asOfMs });
     if (observation.presence !== "Absent") this.#absentSince.delete(key);
     else if (!this.#absentSince.has(key)) this.#absentSince.set(key, asOfMs);
   }
@@ -112,7 +129,11 @@ export class Observations<Ref> {
   #sweep(now: number): void {
     if (now - this.#sweptMs < SWEEP_MS) return;
     this.#sweptMs = now;
+    // While the store is away nothing is learned anew, so nothing is too old.
+    if (this.#reachability.state === "Failing") return;
     for (const [key, { asOfMs }] of this.#known) if (now - asOfMs > FORGET_MS) this.#known.delete(key);
+    for (const [key, { asOfMs }] of this.#seen)
+      if (!this.#known.has(key) && now - asOfMs > FORGET_MS) this.#seen.delete(key);
     for (const key of this.#absentSince.keys()) if (!this.#known.has(key)) this.#absentSince.delete(key);
     // No look is under way for so long.
     for (const [key, turn] of this.#touched) if (this.#turn - turn > MANY_TURNS) this.#touched.delete(key);
@@ -123,12 +144,24 @@ export class Observations<Ref> {
     const key = this.#target.key(ref);
     this.#touched.set(key, ++this.#turn);
     if (observation === undefined) this.#known.delete(key);
-    else this.#take(key, observation, this.#clock.now());
+    else this.#take(key, observation, this.#clock.monotonic());
   }
 
   /** What was seen last, however long ago; nothing is asked. */
   last(ref: Ref): TargetObservation | undefined {
     return this.#known.get(this.#target.key(ref))?.observation;
+  }
+
+  /** The last answer that said what stands there, with a mark that could be checked; failures since then do not count. */
+  lastSeen(ref: Ref): TargetObservation | undefined {
+    return this.#seen.get(this.#target.key(ref))?.observation;
+  }
+
+  /** A term of leadership begins: while others held the lease anything may have happened. */
+  restart(): void {
+    this.#known.clear();
+    this.#seen.clear();
+    this.#absentSince.clear();
   }
 
   /** From the first to the last of the answers in a row that said "absent"; undefined when the last one did not. */
@@ -148,10 +181,10 @@ export class Observations<Ref> {
   /** A call of somebody else failed for a reason that concerns the whole store. */
   noteFailure(error: SyncError): void {
     if (!["ScaiVaultUnavailable"].includes(error.reason)) return;
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const before = this.#reachability.state;
     const sinceMs = this.#reachability.state === "Failing" ? this.#reachability.sinceMs : now;
-    this.#reachability = { state: "Failing", sinceMs, error };
+    this.#reachability = { state: "Failing", sinceMs, error: withoutAction(error) };
     this.#nextAttemptMs = now + Math.max(RETRY_MS, error.retryAfterMs ?? 0);
     if (before !== "Failing") this.#onReachability(this.#reachability);
   }

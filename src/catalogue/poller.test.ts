@@ -140,6 +140,16 @@ describe("ticks", () => {
     await all.poller.stop();
   });
 
+  it("takes a shorter interval up at once when it is told of it", async () => {
+    const all = setup({ a: 60 * MINUTE });
+    await first(all);
+    all.paths.set("a", MINUTE);
+    all.poller.reconsider();
+    await all.clock.advance(3 * MINUTE + 1_000);
+    expect(all.source.calls.polls).toHaveLength(4);
+    await all.poller.stop();
+  });
+
   it("tells which paths are new since the poll before", async () => {
     const all = setup({ a: INTERVAL, b: INTERVAL });
     all.source.put("a", "1");
@@ -253,6 +263,30 @@ describe("belief that a secret is gone", () => {
     await all.poller.stop();
   });
 
+  it.each([
+    ["set on", 24 * 60 * MINUTE],
+    ["set back", -24 * 60 * MINUTE],
+  ])(
+    "counts time that passed: a wall clock that is %s neither makes an interval of a moment nor delays polls",
+    async (_what, ms) => {
+      const all = setup();
+      all.source.put("a", "1");
+      await first(all);
+      all.source.remove("a");
+      all.poller.request(["a"], { fresh: true });
+      await all.clock.advance(1_000);
+      all.clock.jump(ms);
+      all.poller.request(["a"], { fresh: true });
+      await all.clock.advance(1_000);
+      expect([all.poller.fact("a")?.fact.state, believed(all)]).toEqual(["Gone", false]);
+      const before = all.source.calls.polls.length;
+      await all.clock.advance(2 * INTERVAL);
+      expect(all.source.calls.polls.length).toBeGreaterThanOrEqual(before + 1);
+      expect(believed(all)).toBe(true);
+      await all.poller.stop();
+    },
+  );
+
   it("wakes the objects when it is reached", async () => {
     const all = setup();
     await first(all);
@@ -355,7 +389,7 @@ describe("an outage", () => {
     const good = all.poller.lastGoodMs ?? 0;
     all.source.failAll(unavailable());
     await tick(all);
-    await all.clock.advance(good + 3 * INTERVAL - all.clock.now() - 1_000);
+    await all.clock.advance(good + 3 * INTERVAL - all.clock.monotonic() - 1_000);
     expect(all.states).toEqual(["failing"]);
     await all.clock.advance(2_000);
     expect(all.states).toEqual(["failing", "stale"]);

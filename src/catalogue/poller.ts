@@ -78,7 +78,7 @@ export class StorePoller {
   get lastFullMs(): number | undefined {
     return this.#lastFullMs;
   }
-  /** Last moment at which the store answered a poll. */
+  /** Last moment at which the store answered a poll, by the monotonic clock. */
   get lastGoodMs(): number | undefined {
     return this.#lastGoodMs;
   }
@@ -107,15 +107,24 @@ export class StorePoller {
     return this.#subtreeFailures.get(prefix);
   }
 
-  /** When the store last said something of a path, or of a subtree by its prefix, be it that it refuses; 0: never. */
+  /**
+   * When the store last said something of a path, or of a subtree by its prefix, be it that it refuses: by the monotonic
+   * clock; -Infinity: never.
+   */
   lookedAtMs(path: string): number {
     const walked = this.#subtreeFailures.has(path) ? this.#lastGoodMs : this.#subtrees.get(path)?.asOfMs;
-    return Math.max(this.#facts.get(path)?.asOfMs ?? 0, this.#failures.get(path)?.asOfMs ?? 0, walked ?? 0);
+    const looks = [this.#facts.get(path)?.asOfMs, this.#failures.get(path)?.asOfMs, walked];
+    return Math.max(...looks.filter((at) => at !== undefined));
   }
 
   /** Polls everything soon; `fresh` refuses methods whose answers may lag. */
   pollNow(options: { fresh: boolean }): void {
     if (options.fresh || this.#fullWanted === "none") this.#fullWanted = options.fresh ? "fresh" : "poll";
+    this.#soon();
+  }
+
+  /** What is wanted may have become more urgent, such as by a shorter interval: the next poll is set anew soon. */
+  reconsider(): void {
     this.#soon();
   }
 
@@ -148,7 +157,7 @@ export class StorePoller {
 
   #soon(): void {
     if (this.#abort.signal.aborted || this.#cancelSoon !== undefined) return;
-    const wait = Math.max(COALESCE_MS, this.#pausedUntilMs - this.#options.clock.now());
+    const wait = Math.max(COALESCE_MS, this.#pausedUntilMs - this.#options.clock.monotonic());
     this.#cancelSoon = this.#options.clock.setTimeout(() => {
       this.#cancelSoon = undefined;
       this.#kick();
@@ -184,14 +193,17 @@ export class StorePoller {
     this.#fullWanted = "none";
     this.#requested.clear();
     this.#requestedSubtrees.clear();
-    if (!full && paths.length === 0 && subtrees.length === 0) return;
-    const startedMs = this.#options.clock.now();
+    if (!full && paths.length === 0 && subtrees.length === 0) {
+      this.#scheduleTick(demand, false);
+      return;
+    }
+    const startedMs = this.#options.clock.monotonic();
     try {
       const known = this.#options.known();
       const result = await this.#options.source.poll({ paths, subtrees, known, fresh }, this.#abort.signal);
       if (this.#abort.signal.aborted) return;
       const changed = this.#take(result, demand, full);
-      const ms = this.#options.clock.now() - startedMs;
+      const ms = this.#options.clock.monotonic() - startedMs;
       const asked = full ? [] : [...paths, ...subtrees.map((prefix) => `${prefix}/`)];
       await this.#options.onPolled({ full, method: result.method, changed, asked, ms });
     } catch (error) {
@@ -214,7 +226,7 @@ export class StorePoller {
 
   /** Paths that would be older than their own interval allows if they waited for the tick after this one. */
   #due(demand: Demand, all: boolean): string[] {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     const shortest = this.#intervalMs(demand) ?? 0;
     return [...demand.paths]
       .filter(([path, intervalMs]) => {
@@ -224,7 +236,7 @@ export class StorePoller {
   }
 
   #take(result: PollResult, demand: Demand, full: boolean): string[] {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     this.#answered(result);
     const changed: string[] = [];
     for (const [path, fact] of result.facts) {
@@ -236,7 +248,7 @@ export class StorePoller {
         fact,
         asOfMs: now,
         believedGone,
-        changedMs: changedMs(this.#facts.get(path), fact, now),
+        changedMs: changedMs(this.#facts.get(path), fact, this.#options.clock.now()),
       });
     }
     for (const [path, error] of result.failures) {
@@ -257,7 +269,7 @@ export class StorePoller {
     this.#notes = result.notes;
     this.#lastGoodMs = now;
     if (full) {
-      this.#lastFullMs = now;
+      this.#lastFullMs = this.#options.clock.now();
       this.#forget(demand);
     }
     this.#recovered(now);
@@ -315,19 +327,21 @@ export class StorePoller {
       this.#tickMs = undefined;
       return;
     }
-    const now = this.#options.clock.now();
-    const dueMs = nextTick(this.#options.key, intervalMs, now);
+    const { clock, key } = this.#options;
+    // The place in the interval is one of the wall clock, the way to it is not.
+    const waitMs = nextTick(key, intervalMs, clock.now()) - clock.now();
+    const dueMs = clock.monotonic() + waitMs;
     if (!full && this.#tickMs !== undefined && this.#tickMs <= dueMs) return;
     this.#cancelTick();
     this.#tickMs = dueMs;
-    this.#cancelTick = this.#options.clock.setTimeout(() => {
+    this.#cancelTick = clock.setTimeout(() => {
       this.#tickMs = undefined;
       this.pollNow({ fresh: false });
-    }, dueMs - now);
+    }, waitMs);
   }
 
   #failed(error: SyncError): void {
-    const now = this.#options.clock.now();
+    const now = this.#options.clock.monotonic();
     const was = this.#state.state;
     const sinceMs = this.#state.state === "Failing" ? this.#state.sinceMs : now;
     this.#state = { state: "Failing", sinceMs, error };

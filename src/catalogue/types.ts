@@ -10,6 +10,7 @@ export interface Demand {
 /** What is known of one path. */
 export interface KnownFact {
   readonly fact: SourceFact;
+  /** By the monotonic clock. */
   readonly asOfMs: number;
   /** Gone on two polls at least one interval apart, with nothing else seen between. */
   readonly believedGone: boolean;
@@ -17,7 +18,7 @@ export interface KnownFact {
   readonly changedMs?: number | undefined;
 }
 
-/** How the store stands. `Unpolled` until the first poll has ended either way. */
+/** How the store stands, since when by the monotonic clock. `Unpolled` until the first poll has ended either way. */
 export type StoreState =
   | { readonly state: "Unpolled" }
   | { readonly state: "Good"; readonly sinceMs: number }

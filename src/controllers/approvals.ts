@@ -1,24 +1,98 @@
 import { annotations } from "../api/index.ts";
-import type { PairPlan } from "../decide/types.ts";
-import { planApproved, planHash } from "../decide/index.ts";
+import { heldActions, type HeldPlan, planApproved, planHash } from "../decide/index.ts";
+import type { Action, PairPlan } from "../decide/types.ts";
 import type { Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
-/** The hash of what an object's plans hold, and whether its annotation approves exactly that. */
+/** How what an object holds back stands with approvals. */
 export interface Approval {
+  /** Name of what is held, to be approved; empty when nothing is. */
   readonly hash: string;
-  readonly approved: boolean;
+  /** `Given`: the annotation approves exactly this, and was not used yet. `Running`: it was used, and this is what is left of it. */
+  readonly state: "None" | "Given" | "Running";
 }
 
-/** Plans without anything held have no hash. */
-export function approvalOf(world: World, subject: Subject, plans: readonly PairPlan[]): Approval {
-  if (plans.every((plan) => plan.held.length === 0)) return { hash: "", approved: false };
-  const { uid, generation } = subject.sync.metadata;
-  const previous = subject.sync.status?.plan?.hash;
-  const input = { uid, generation, plans, nowMs: world.clock.now(), previous: previous === "" ? undefined : previous };
-  const annotation = subject.sync.metadata.annotations?.[annotations.approve];
-  return {
-    hash: planHash(world.ring, input),
-    approved: annotation !== undefined && planApproved(world.ring, input, annotation),
-  };
+/** An approval that was used: what it named and was not done yet goes on by it, and nothing else does. */
+interface Used {
+  readonly uid: string;
+  readonly generation: number;
+  readonly hash: string;
+  readonly atMs: number;
+  /** Held actions by their text, each with what it would write. */
+  readonly left: Map<string, string>;
+}
+
+const LASTS_MS = 24 * 3_600_000;
+
+/**
+ * Approvals are used once (R31). A used one is named in status before anything is done by it, and the hash of whatever is
+ * held later is made with that name: the same annotation approves nothing any more, not even the very same plan.
+ */
+export class Approvals {
+  readonly #world: World;
+  readonly #used = new Map<string, Used>();
+
+  constructor(world: World) {
+    this.#world = world;
+  }
+
+  of(subject: Subject, plans: readonly PairPlan[]): Approval {
+    if (plans.every(({ held }) => held.length === 0)) return { hash: "", state: "None" };
+    const input = this.#input(subject, plans);
+    const annotation = subject.sync.metadata.annotations?.[annotations.approve];
+    const given = annotation !== undefined && planApproved(this.#world.ring, input, annotation);
+    const state = given ? "Given" : this.#isLeft(subject, plans) ? "Running" : "None";
+    return { hash: planHash(this.#world.ring, input), state };
+  }
+
+  /** The annotation is used for these plans from now on; the status that says so has to stand before. */
+  use(subject: Subject, plans: readonly PairPlan[]): void {
+    const { uid, generation } = subject.sync.metadata;
+    const left = new Map([...heldActions(plans)].map(([text, action]) => [text, placeOf(action)]));
+    const hash = subject.sync.metadata.annotations?.[annotations.approve] ?? "";
+    this.#used.set(subject.key, { uid, generation, hash, atMs: this.#world.clock.monotonic(), left });
+  }
+
+  /** It was carried out. */
+  done(key: string, action: Action): void {
+    const used = this.#used.get(key);
+    for (const [text, place] of used?.left ?? []) if (place === placeOf(action)) used?.left.delete(text);
+  }
+
+  /** The approval of this object that was used last. */
+  lastUsed(subject: Subject): string | undefined {
+    const used = this.#used.get(subject.key);
+    return used?.uid === subject.sync.metadata.uid ? used.hash : subject.sync.status?.lastHandledApproval;
+  }
+
+  forget(key: string): void {
+    this.#used.delete(key);
+  }
+
+  #isLeft(subject: Subject, plans: readonly PairPlan[]): boolean {
+    const used = this.#used.get(subject.key);
+    const { uid, generation } = subject.sync.metadata;
+    if (used?.uid !== uid || used.generation !== generation) return false;
+    if (this.#world.clock.monotonic() - used.atMs >= LASTS_MS) return false;
+    return [...heldActions(plans).keys()].every((text) => used.left.has(text));
+  }
+
+  #input(subject: Subject, plans: readonly PairPlan[]): HeldPlan {
+    const { uid, generation } = subject.sync.metadata;
+    const previous = subject.sync.status?.plan?.hash;
+    const nowMs = this.#world.clock.now();
+    return {
+      uid,
+      generation,
+      plans,
+      nowMs,
+      used: this.lastUsed(subject),
+      previous: previous === "" ? undefined : previous,
+    };
+  }
+}
+
+/** One action for one target, whatever it turned out to be when values were read. */
+function placeOf({ path, target, ref }: Action): string {
+  return JSON.stringify([path, target, ref]);
 }

@@ -150,7 +150,7 @@ export class BackendController {
     const value = backend.metadata.annotations?.[annotations.syncRequestedAt];
     if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return;
     const last = this.#handled.get(key);
-    const now = this.#world.clock.now();
+    const now = this.#world.clock.monotonic();
     if (value === (last?.value ?? backend.status?.lastHandledSyncRequest)) return;
     if (last !== undefined && now - last.atMs < 30_000) return;
     const state = this.#world.registry.get(key);

@@ -92,6 +92,7 @@ export class BackendRegistry {
     }
     if (before.state === "Usable" && before.store.identityKey === outcome.identityKey) {
       this.#byBackend.set(backendKey, { ...before, location });
+      before.store.poller.reconsider();
       return before.location !== location;
     }
     const old = this.#detach(backendKey);

@@ -114,6 +114,11 @@ export function ownerKeyOf(cluster: string, secret: PartialObjectMetadata): stri
   return owner.namespace === secret.metadata.namespace ? `${owner.namespace}/${owner.name}` : undefined;
 }
 
+/** Secrets whose mark names this object. */
+export function ownSecrets({ managed }: Pick<Caches, "managed">, key: string): PartialObjectMetadata[] {
+  return managed.byIndex(indexes.owner, key);
+}
+
 function secretTargetsOf(object: KubeObject): string[] {
   const view = viewSync(object);
   if (

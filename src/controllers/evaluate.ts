@@ -13,6 +13,7 @@ import type {
   Incumbent,
   PairPlan,
   Policies,
+  Sight,
   SourceState,
   TargetInput,
 } from "../decide/types.ts";
@@ -38,6 +39,7 @@ export interface EvaluatedTarget {
   readonly sourceID?: string;
   readonly knownBefore?: boolean;
   readonly goneBelieved?: boolean;
+  readonly lastSeen?: Sight;
   readonly markMoved?: boolean;
 }
 
@@ -314,6 +316,7 @@ function targetInput(
     ...(evaluated.sourceID === undefined ? {} : { sourceID: evaluated.sourceID }),
     ...(evaluated.knownBefore === undefined ? {} : { knownBefore: evaluated.knownBefore }),
     ...(evaluated.goneBelieved === undefined ? {} : { goneBelieved: evaluated.goneBelieved }),
+    ...(evaluated.lastSeen === undefined ? {} : { lastSeen: evaluated.lastSeen }),
     ...(evaluated.markMoved === undefined ? {} : { markMoved: evaluated.markMoved }),
     content: {
       ...remembered(context, target, observation),

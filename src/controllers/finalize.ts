@@ -1,24 +1,17 @@
 import { FINALIZER, fieldManagers, GROUP, VERSION } from "../api/index.ts";
-import { type CleanupPlan, planCleanup, sourcePathOf } from "../decide/index.ts";
+import { type CleanupPlan, planCleanup, sourcePathOf, sourceStoreOf } from "../decide/index.ts";
 import type { Action } from "../decide/types.ts";
 import { toSyncError } from "../errors/index.ts";
-import {
-  addFinalizer,
-  keyOf,
-  type KubeObject,
-  type PartialObjectMetadata,
-  removeFinalizer,
-  resources,
-} from "../runtime/index.ts";
+import { addFinalizer, type KubeObject, removeFinalizer, resources } from "../runtime/index.ts";
 import { errorFields } from "../telemetry/index.ts";
-import { indexes, ownResources } from "./caches.ts";
+import { ownResources, ownSecrets } from "./caches.ts";
 import { bindSecretByName, gatherTargets, type Memory } from "./gather.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import { type Pair, pairsOf, type Subject } from "./subject.ts";
 import { membersOf } from "./members.ts";
 import { scopeOf } from "./metric-scope.ts";
-import { brakeItemOf, brakeKeyOf } from "./sync-brakes.ts";
-import type { Requeue } from "./sync-controller.ts";
+import { type BrakeItem, brakeItem, brakeRecord, brakeState } from "./sync-brakes.ts";
+import type { Requeue } from "./requeue.ts";
 import type { World } from "./world.ts";
 
 const RETRY_MS = 30_000;
@@ -56,7 +49,7 @@ export async function finalize(
   signal: AbortSignal,
 ): Promise<Requeue> {
   if (world.dryRun || object.metadata.finalizers?.includes(FINALIZER) !== true) return {};
-  const dying = await isDying(world, object, signal);
+  const dying = await isDying(world, object.metadata.namespace ?? "", signal);
   const keeps = subject === undefined || dying || mustKeep(subject);
   const release = keeps ? true : await cleanUp(world, subject, memory, signal);
   if (!release) return { requeueAfterMs: RETRY_MS, lane: "retry" };
@@ -70,9 +63,8 @@ function mustKeep({ effective }: Subject): boolean {
   return effective.suspend || effective.apply === "Never";
 }
 
-/** Whether the object's namespace, or the CRD itself, is being deleted: then the backend and credentials may be gone already. */
-async function isDying(world: World, object: KubeObject, signal: AbortSignal): Promise<boolean> {
-  const namespace = object.metadata.namespace ?? "";
+/** Whether the namespace, or the CRD itself, is being deleted: then the backend and credentials may be gone already. */
+async function isDying(world: World, namespace: string, signal: AbortSignal): Promise<boolean> {
   const found = await world.client.findMetadata(resources.namespaces, { name: namespace }, { signal });
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return true;
   const group = await world.client.groupDiscovery(GROUP, VERSION, { signal });
@@ -90,10 +82,10 @@ async function cleanupTargets(
 ): Promise<{ pair: Pair; targets: EvaluatedTarget[] }[]> {
   const { pairs } = pairsOf(subject, membersOf(world, subject) ?? []);
   const found: { pair: Pair; targets: EvaluatedTarget[] }[] = [];
-  const options = { ...memory, notBeforeMs: world.clock.now() - 1000, lane: "user" as const, leaving: true };
+  const options = { ...memory, notBeforeMs: world.clock.monotonic() - 1000, lane: "user" as const, leaving: true };
   for (const pair of pairs) found.push({ pair, targets: await gatherTargets(world, subject, pair, options, signal) });
   const named = new Set(pairs.map(({ secretName }) => secretName));
-  for (const secret of ownSecrets(world, subject.key)) {
+  for (const secret of ownSecrets(world.caches, subject.key)) {
     if (named.has(secret.metadata.name)) continue;
     const target = await bindSecretByName(world, subject, secret.metadata.name, memory, signal);
     const pair = { ref: { path: copiedPath(target) }, scaivaultPath: undefined, secretName: secret.metadata.name };
@@ -105,11 +97,6 @@ async function cleanupTargets(
 /** The secret that a copy was made of, as its mark says; brakes count secrets. */
 export function copiedPath({ target, observation: { mark } }: EvaluatedTarget): string {
   return (mark.state === "Valid" ? sourcePathOf(mark.mark.source) : undefined) ?? target.ref;
-}
-
-/** Secrets with a mark of this object. */
-export function ownSecrets(world: World, key: string): PartialObjectMetadata[] {
-  return world.caches.managed.byIndex(indexes.owner, key);
 }
 
 async function cleanUp(world: World, subject: Subject, memory: Memory, signal: AbortSignal): Promise<boolean> {
@@ -132,26 +119,20 @@ export function cleanupPlanOf(
     why: what.why,
     cleanupPolicy: subject.effective.cleanupPolicy,
     targets: what.targets.map((one) => ({ ...one, kind: one.target.kind, ref: one.target.ref })),
-    brakes: { deletion: brakeOf(world, subject, what.path) },
+    brakes: { deletion: brakeState(world, "deletion", brakeItemIn(subject, what.path, what.targets)) },
     approved: false,
     dying: false,
   });
 }
 
-function brakeOf(world: World, subject: Subject, path: string): "Open" | "Held" {
-  return world.brakes.check(
-    brakeKeyOf(subject),
-    "deletion",
-    brakeItemOf(subject, path),
-    copiesIn(world, subject.sync.metadata.namespace),
-    world.clock.now(),
+/** What is cleaned up, as brakes count it: the mark says where it came from when the backend is gone already. */
+function brakeItemIn(subject: Subject, path: string, targets: readonly EvaluatedTarget[]): BrakeItem {
+  const marks = targets.map(({ observation: { mark } }) => (mark.state === "Valid" ? mark.mark.source : undefined));
+  return brakeItem(
+    subject,
+    path,
+    marks.find((source) => source !== undefined && sourceStoreOf(source) !== undefined),
   );
-}
-
-/** How many secrets this namespace has copies of, about: objects, and all Secrets of those that have several. */
-function copiesIn(world: World, namespace: string): number {
-  const objects = world.caches.syncs.byIndex("namespace", namespace);
-  return objects.reduce((sum, object) => sum + Math.max(1, ownSecrets(world, keyOf(object)).length), 0);
 }
 
 /** Plans and carries out the clean-up of some targets. @returns whether the finalizer may go */
@@ -163,18 +144,21 @@ export async function applyCleanup(
 ): Promise<boolean> {
   const { namespace, name } = subject.sync.metadata;
   const plan = cleanupPlanOf(world, subject, what);
+  // Of an object that goes this was asked before.
+  if (what.why === "TargetRemoved" && plan.actions.length > 0 && (await isDying(world, namespace, signal))) return true;
   const orphans: { readonly ref: string; readonly why: string }[] = [...plan.orphans];
+  const item = brakeItemIn(subject, what.path, what.targets);
   let ended = plan.releaseFinalizer;
   for (const action of plan.actions) {
     const target = what.targets.find((one) => one.target.kind === action.target && one.target.ref === action.ref);
     if (target === undefined) continue;
     if (action.kind === "Delete") {
       // Others may have deleted since this was planned; nothing comes between this look and the note of it.
-      if (brakeOf(world, subject, what.path) === "Held") {
+      if (brakeState(world, "deletion", item) === "Held") {
         orphans.push({ ref: action.ref, why: "its deletion is held by the brake" });
         continue;
       }
-      world.brakes.record(brakeKeyOf(subject), "deletion", brakeItemOf(subject, what.path), world.clock.now());
+      brakeRecord(world, "deletion", item);
     }
     const done = await carryOut(world, subject, action, target, signal);
     ended &&= done;

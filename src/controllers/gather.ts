@@ -1,14 +1,12 @@
-import { claimedBy, incumbentOf, opaqueID, renderScaiVault, renderSecret, vaultSourceIDOf } from "../decide/index.ts";
-import type { TargetInput } from "../decide/types.ts";
+import { incumbentOf, renderScaiVault, renderSecret, sightOf, vaultSourceIDOf } from "../decide/index.ts";
+import type { Sight, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
 import type { TargetObservation } from "../ports/index.ts";
-import { keyOf, type KubeObject } from "../runtime/index.ts";
 import { bindTarget, type BoundTarget } from "./bound-target.ts";
-import { indexes } from "./caches.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import type { Pair, Subject } from "./subject.ts";
-import { viewSync } from "./views.ts";
+import { anyClaim, stillClaims, winningClaim } from "./target-claims.ts";
 import {
   type Lane,
   scaivaultAddress,
@@ -171,16 +169,23 @@ async function evaluated(
     reverts: reverts.count(target.targetID, mark?.version ?? ""),
     ...(mark !== undefined && incumbent === "Self" && marks.moved(target.targetID, mark) ? { markMoved: true } : {}),
     ...(wasThere(subject, target, marks) ? { knownBefore: true } : {}),
-    ...(target.kind === "ScaiVault" ? ofScaiVault(world, subject, target) : {}),
+    ...(target.kind === "ScaiVault" ? ofScaiVault(world, subject, target, marks, sightOf(observation, incumbent)) : {}),
   };
 }
 
 /** What is told of paths in ScaiVault only. */
-function ofScaiVault(world: World, subject: Subject, target: BoundTarget) {
+function ofScaiVault(
+  world: World,
+  subject: Subject,
+  target: BoundTarget,
+  marks: Memory["marks"],
+  now: Sight | undefined,
+): Partial<EvaluatedTarget> {
   return {
     sourceID: vaultSourceIDOf(world.ring, target.ref),
     goneBelieved: goneBelieved(world, subject, target),
     ...(world.scaivault?.role === "Reader" ? { readOnly: true } : {}),
+    ...lastSeen(world, subject, target, marks, now),
   };
 }
 
@@ -195,6 +200,22 @@ function predecessors(world: World, { kind, targetID }: BoundTarget, marks: Memo
 }
 
 const nobody: ReadonlySet<string> = new Set();
+
+/** What ScaiVault said of the fence when it was seen last; only asked when the look of now says nothing. */
+function lastSeen(
+  world: World,
+  subject: Subject,
+  target: BoundTarget,
+  marks: Memory["marks"],
+  now: Sight | undefined,
+): Pick<EvaluatedTarget, "lastSeen"> {
+  const before = now === undefined ? world.scaivault?.observations.lastSeen({ path: target.ref }) : undefined;
+  if (before === undefined) return {};
+  const claims = (owner: { namespace: string; name: string }) => stillClaims(world, owner, target);
+  const former = predecessors(world, target, marks);
+  const seen = sightOf(before, incumbentOf(before.mark, selfOf(world, subject), world.ring, claims, former).incumbent);
+  return seen === undefined ? {} : { lastSeen: seen };
+}
 
 /** A copy stood there: status says so, or this process made it. */
 function wasThere(subject: Subject, target: BoundTarget, marks: Memory["marks"]): boolean {
@@ -244,81 +265,6 @@ export function selfOf(world: World, subject: Subject) {
   return { cluster: world.cluster, namespace, kind: "SecretSync", name };
 }
 
-/** Whether the object that a mark names exists and still declares this target. */
-function stillClaims(world: World, owner: { namespace: string; name: string }, target: BoundTarget): boolean {
-  const object = world.caches.syncs.get(`${owner.namespace}/${owner.name}`);
-  if (object === undefined || object.metadata.deletionTimestamp !== undefined) return false;
-  const view = viewSync(object);
-  // What cannot be read is not to be taken from.
-  return !view.ok || declares(object, target);
-}
-
-function declares(object: KubeObject, target: BoundTarget): boolean {
-  const view = viewSync(object);
-  if (!view.ok) return false;
-  const { scaivault, kubernetesSecret } = view.object.spec.targets;
-  if (target.kind === "ScaiVault") {
-    if (scaivault === undefined) return false;
-    return scaivault.path.endsWith("/**")
-      ? target.ref.startsWith(scaivault.path.slice(0, -"**".length))
-      : scaivault.path === target.ref;
-  }
-  if (kubernetesSecret === undefined) return false;
-  if (view.object.spec.source.subtree !== undefined) return true;
-  return (kubernetesSecret.name ?? object.metadata.name) === target.ref;
-}
-
-/** The other living object that goes before this one for the same target; undefined when this one may have it. */
-function winningClaim(world: World, subject: Subject, target: BoundTarget, incumbent: string): string | undefined {
-  if (incumbent === "Self") return undefined;
-  const others = claimsOfOthers(world, subject, target);
-  if (others.length === 0) return undefined;
-  const claim = (meta: { namespace?: string; name: string; creationTimestamp?: string | undefined }) => ({
-    key: `${meta.namespace ?? ""}/${meta.name}`,
-    createdAt: meta.creationTimestamp ?? "",
-  });
-  const winner = claimedBy(
-    claim(subject.sync.metadata),
-    others.map((object) => claim(object.metadata as { name: string })),
-  );
-  return winner === undefined ? undefined : shownClaim(world, subject, winner);
-}
-
-/** Any other living object that names a target, for one that this object gives up. */
-function anyClaim(world: World, subject: Subject, target: BoundTarget): string | undefined {
-  const [first] = claimsOfOthers(world, subject, target);
-  return first === undefined ? undefined : shownClaim(world, subject, keyOf(first));
-}
-
-/** Other namespaces' objects show as an opaque id. */
-function shownClaim(world: World, subject: Subject, key: string): string {
-  const { namespace } = subject.sync.metadata;
-  return key.startsWith(`${namespace}/`) ? key.slice(namespace.length + 1) : opaqueID(world.ring, key);
-}
-
-/** Other living objects that name a target and may have it. */
-function claimsOfOthers(world: World, subject: Subject, target: BoundTarget): KubeObject[] {
-  const { namespace } = subject.sync.metadata;
-  const values = target.kind === "ScaiVault" ? prefixesOf(target.ref) : [`${namespace}/${target.ref}`];
-  const index = target.kind === "ScaiVault" ? indexes.scaivaultTarget : indexes.secretTarget;
-  return values
-    .flatMap((value) => world.caches.syncs.byIndex(index, value))
-    .filter((object) => keyOf(object) !== subject.key)
-    .filter((object) => object.metadata.deletionTimestamp === undefined)
-    .filter((object) => mayClaim(world, object.metadata.namespace ?? "", target));
-}
-
-/** Whoever has no right to a path cannot keep others from it by declaring it. */
-function mayClaim(world: World, namespace: string, target: BoundTarget): boolean {
-  return target.kind !== "ScaiVault" || world.rights.scaivault(namespace, target.ref, "write").ok;
-}
-
-/** `a/b/c` itself and the subtrees that it lies in, as the index names them. */
-function prefixesOf(path: string): string[] {
-  const segments = path.split("/");
-  return [path, ...segments.slice(0, -1).map((_, at) => `${segments.slice(0, at + 1).join("/")}/`)];
-}
-
 function rightsOf(world: World, subject: Subject, target: BoundTarget): TargetInput["rights"] {
   if (target.kind === "KubernetesSecret") return { read: true, write: true, delete: true };
   const { namespace } = subject.sync.metadata;
@@ -366,7 +312,7 @@ export function bindScaiVaultByPath(
     address: { path, object: subject.key, lane: "user" as const },
     render: renderScaiVault,
   };
-  const notBeforeMs = world.clock.now() - 1000;
+  const notBeforeMs = world.clock.monotonic() - 1000;
   const target = bindTarget(scaivault.target, at, (ref, aborted) =>
     scaivault.observations.get(ref, notBeforeMs, aborted),
   );

@@ -1,8 +1,10 @@
 import { resolveVersion } from "../catalogue/index.ts";
+import type { BrakeKind } from "../decide/index.ts";
 import type { StoreHandle } from "./backend-registry.ts";
 import { activeSubjects } from "./demand.ts";
 import { shownVersion } from "./report.ts";
 import type { Subject } from "./subject.ts";
+import { type BrakeItem, brakeItem, holdTogether } from "./sync-brakes.ts";
 import type { World } from "./world.ts";
 
 /**
@@ -11,38 +13,20 @@ import type { World } from "./world.ts";
  */
 export function holdMassChanges(world: World, store: StoreHandle, changed: ReadonlySet<string>): void {
   if (changed.size === 0) return;
-  const byNamespace = new Map<string, { total: number; changes: string[]; deletions: string[] }>();
+  const moved: Record<BrakeKind, BrakeItem[]> = { change: [], deletion: [] };
   for (const subject of activeSubjects(world, store.backends)) {
-    const { namespace } = subject.sync.metadata;
-    const entry = byNamespace.get(namespace) ?? { total: 0, changes: [], deletions: [] };
-    byNamespace.set(namespace, entry);
-    entry.total += 1;
-    const what =
-      subject.location?.kind === "path" && changed.has(subject.location.path) ? movement(subject, store) : undefined;
-    if (what === "change") entry.changes.push(`${subject.key} ${subject.location?.path ?? ""}`);
-    if (what === "deletion") entry.deletions.push(`${subject.key} ${subject.location?.path ?? ""}`);
+    const { location } = subject;
+    if (location?.kind !== "path" || !changed.has(location.path)) continue;
+    const what = movement(subject, location.path, store);
+    if (what !== undefined) moved[what].push(brakeItem(subject, location.path));
   }
-  const nowMs = world.clock.now();
-  for (const [namespace, { total, changes, deletions }] of byNamespace) {
-    const key = { store: store.identityKey, namespace };
-    for (const [kind, items] of [
-      ["change", changes],
-      ["deletion", deletions],
-    ] as const) {
-      for (const item of items) world.brakes.hold(key, kind, item);
-      const [first] = items;
-      // Fewer than the brake minds: nothing is held.
-      if (first !== undefined && world.brakes.check(key, kind, first, total, nowMs) === "Open")
-        for (const item of items) world.brakes.settle(key, item);
-    }
-  }
+  for (const kind of ["change", "deletion"] as const) holdTogether(world, kind, moved[kind]);
 }
 
 /** Whether the copied version of a single secret moved, or its source is believed gone under `deletionPolicy: Delete`. */
-function movement(subject: Subject, store: StoreHandle): "change" | "deletion" | undefined {
-  const { sync, location, effective } = subject;
+function movement({ sync, effective }: Subject, path: string, store: StoreHandle): BrakeKind | undefined {
   const copied = sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
-  const known = store.poller.fact(location?.path ?? "");
+  const known = store.poller.fact(path);
   if (copied === undefined || known === undefined) return undefined;
   if (known.fact.state === "Gone")
     return known.believedGone && effective.deletionPolicy === "Delete" ? "deletion" : undefined;

@@ -5,7 +5,7 @@ import type { World } from "./world.ts";
 
 /**
  * Secrets of a subtree that were copied before and that the last walk did not list: known from this process's earlier
- * walks and, after a restart, from the marks on our Secrets. Absence from a list says nothing; they are asked for by name.
+ * walks and, after a restart, from the marks on our Secrets and below the target in ScaiVault. Absence from a list says nothing; they are asked for by name.
  */
 export function lingeringOf(world: World, subject: Subject): string[] {
   const { location, store } = subject;
@@ -14,6 +14,7 @@ export function lingeringOf(world: World, subject: Subject): string[] {
   if (listed === undefined) return [];
   const now = new Set(listed.paths);
   const before = new Set(store.poller.unlisted(location.path));
+  for (const path of world.lingering.paths(subject.key)) if (path.startsWith(`${location.path}/`)) before.add(path);
   for (const secret of world.caches.managed.byIndex(indexes.owner, subject.key)) {
     const source = markFieldOf(secret, "source");
     const path = source === undefined ? undefined : sourcePathOf(source);

@@ -20,8 +20,11 @@ import { demandOf, knownVersions } from "./demand.ts";
 import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
 import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
+import { findLingering } from "./lingering.ts";
+import { lastWithinBudget } from "./subject.ts";
 import { StatusWriter } from "./status-writer.ts";
-import { type Requeue, SyncController } from "./sync-controller.ts";
+import type { Requeue } from "./requeue.ts";
+import { SyncController } from "./sync-controller.ts";
 import { backendKeyOf, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
 import { WriterWatch } from "./writer-watch.ts";
@@ -104,6 +107,7 @@ export class OperatorTerm {
   /** Works until the signal aborts. */
   async run(signal: AbortSignal): Promise<void> {
     const { caches } = this.#world;
+    this.#world.scaivault?.observations.restart();
     this.#backendQueue.run(4, (key, context) => this.#reconcileBackend(key, context.signal), this.#backendHandler);
     // Backends first: their sources are made before the objects that read them are looked at.
     this.#unsubscribe.push(
@@ -231,6 +235,9 @@ export class OperatorTerm {
   #syncUpdated(object: KubeObject, old: KubeObject): void {
     if (specChanged(object, old)) {
       this.#enqueueSync(object, "user");
+      const view = viewSync(object);
+      const state = view.ok ? this.#registry.get(backendKeyOf(view.object)) : undefined;
+      if (state?.state === "Usable") state.store.poller.reconsider();
       return;
     }
     if (object.metadata.resourceVersion !== old.metadata.resourceVersion) this.#countsChanged(object);
@@ -241,8 +248,11 @@ export class OperatorTerm {
     this.#syncs.forget(keyOf(object));
     this.#countsChanged(object);
     void releaseOrphansOf(this.#world, object, this.#abort.signal);
+    const { namespace = "" } = object.metadata;
+    const admitted = lastWithinBudget(this.#world, namespace);
+    if (admitted !== undefined) this.#enqueueSync(admitted, "user");
     // Whoever waits for the same targets may have them now.
-    for (const other of this.#world.caches.syncs.byIndex(indexes.namespace, object.metadata.namespace ?? ""))
+    for (const other of this.#world.caches.syncs.byIndex(indexes.namespace, namespace))
       if (sharesTarget(object, other)) this.#enqueueSync(other, "user");
   }
 
@@ -289,6 +299,7 @@ export class OperatorTerm {
     const changed = new Set(event.changed);
     const asked = new Set(event.asked);
     holdMassChanges(this.#world, store, changed);
+    if (event.full) await findLingering(this.#world, store, this.#abort.signal);
     const concerned = this.#dependants(store, (object) => changed.size > 0 && concerns(object, changed));
     const keys = new Set(concerned.map(keyOf));
     if (event.full && keys.size > 0) await this.#refresh(store, { counts: (key) => keys.has(key), changed: true });

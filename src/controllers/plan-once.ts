@@ -5,6 +5,7 @@ import { keyOf } from "../runtime/index.ts";
 import { BackendRegistry } from "./backend-registry.ts";
 import { demandOf, knownVersions } from "./demand.ts";
 import type { Memory } from "./gather.ts";
+import { findLingering } from "./lingering.ts";
 import { PlanBrakes } from "./plan-brakes.ts";
 import type { Overlay, PlannedObject } from "./plan-overlay.ts";
 import { shownVersion } from "./report.ts";
@@ -12,7 +13,9 @@ import { OwnMarks, Reverts } from "./reverts.ts";
 import { refreshScaiVault } from "./scaivault-refresh.ts";
 import { planStrays } from "./strays.ts";
 import { backendLocation, resolveSubject, type Subject } from "./subject.ts";
-import { SyncEvaluator, type SyncOutcome } from "./sync-evaluator.ts";
+import { brakeHold, brakeItem } from "./sync-brakes.ts";
+import { SyncEvaluator } from "./sync-evaluator.ts";
+import type { SyncOutcome } from "./sync-outcome.ts";
 import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
 
@@ -74,7 +77,7 @@ export class PlanRun {
     const world = makeWorld(registry);
     this.#world = { ...world, brakes: new PlanBrakes((key) => world.caches.syncs.get(key)) };
     this.#evaluator = new SyncEvaluator(this.#world);
-    this.#memory = { reverts: new Reverts(() => clock.now()), marks: new OwnMarks() };
+    this.#memory = { reverts: new Reverts(() => clock.monotonic()), marks: new OwnMarks() };
   }
 
   /** @param stage told what it is at */
@@ -148,7 +151,9 @@ export class PlanRun {
     if (store?.poller.state.state !== "Good") return;
     const begun =
       this.#refreshed.get(store.identityKey) ??
-      refreshScaiVault(this.#world, store, signal, { counts: (key) => this.#only.has(key) });
+      findLingering(this.#world, store, signal).then(() =>
+        refreshScaiVault(this.#world, store, signal, { counts: (key) => this.#only.has(key) }),
+      );
     this.#refreshed.set(store.identityKey, begun);
     await begun;
   }
@@ -165,9 +170,10 @@ export class PlanRun {
     for (const plan of plans) {
       for (const action of plan.actions) {
         const kind = brakeKindOf(action);
-        const key = kind === undefined ? undefined : this.#brakeKey(plan);
-        if (kind !== undefined && key !== undefined)
-          this.#world.brakes.hold(key, kind, `${plan.namespace}/${plan.name} ${action.path}`);
+        const object = this.#world.caches.syncs.get(`${plan.namespace}/${plan.name}`);
+        const subject = object === undefined || kind === undefined ? undefined : resolveSubject(this.#world, object);
+        if (kind !== undefined && subject !== undefined && !(subject instanceof SyncError))
+          brakeHold(this.#world, kind, brakeItem(subject, action.path));
       }
     }
     const again = async (plan: ObjectPlan): Promise<ObjectPlan> => {
@@ -178,13 +184,6 @@ export class PlanRun {
     const out: ObjectPlan[] = [];
     for (const plan of plans) out.push(plan.kind === "SecretSync" ? await again(plan) : plan);
     return out;
-  }
-
-  #brakeKey({ namespace, name }: ObjectPlan): { store: string; namespace: string } | undefined {
-    const object = this.#world.caches.syncs.get(`${namespace}/${name}`);
-    const view = object === undefined ? undefined : viewSync(object);
-    const state = view?.ok === true ? this.#world.registry.get(backendKeyOf(view.object)) : undefined;
-    return state?.state === "Usable" ? { store: state.store.identityKey, namespace } : undefined;
   }
 
   #nextPoll(signal: AbortSignal): Promise<void> {

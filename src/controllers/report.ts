@@ -2,7 +2,7 @@ import type { PairReport, SyncSituation, TargetReport } from "../decide/index.ts
 import type { Action, TargetOutcome } from "../decide/types.ts";
 import type { PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
-import type { SyncOutcome } from "./sync-evaluator.ts";
+import type { SyncOutcome } from "./sync-outcome.ts";
 
 type Evaluated = Extract<SyncSituation, { kind: "Evaluated" }>;
 

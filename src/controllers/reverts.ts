@@ -25,6 +25,7 @@ export class Reverts {
   readonly #byTarget = new Map<string, Fight>();
   readonly #now: () => number;
 
+  /** @param now the monotonic clock, ms */
   constructor(now: () => number) {
     this.#now = now;
   }

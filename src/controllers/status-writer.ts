@@ -55,6 +55,12 @@ export class StatusWriter {
     if (!sameStatus(next, previous)) await this.#write("SecretSync", object, previous, next);
   }
 
+  /** Says that an approval is used, before anything is done by it: nothing else of the status moves. */
+  async approvalUsed(object: KubeObject, hash: string): Promise<void> {
+    const previous = this.current<SecretSyncStatus>("SecretSync", object);
+    await this.#write("SecretSync", object, previous, { ...previous, lastHandledApproval: hash });
+  }
+
   /** Writes a backend's status when it differs. */
   async backend(
     object: KubeObject,

@@ -1,6 +1,7 @@
 import type { CleanupPlan } from "../decide/index.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
-import { applyCleanup, cleanupPlanOf, copiedPath, ownSecrets } from "./finalize.ts";
+import { ownSecrets } from "./caches.ts";
+import { applyCleanup, cleanupPlanOf, copiedPath } from "./finalize.ts";
 import { bindScaiVaultByPath, bindSecretByName, type Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { pairsOf, type Subject } from "./subject.ts";
@@ -89,7 +90,7 @@ async function* straysOf(
   const names = new Set(pairs.map(({ secretName }) => secretName));
   const paths = new Set(pairs.map(({ scaivaultPath }) => scaivaultPath));
   const keepsAll = subtree && subject.sync.spec.targets.kubernetesSecret !== undefined;
-  for (const secret of ownSecrets(world, subject.key)) {
+  for (const secret of ownSecrets(world.caches, subject.key)) {
     // In a subtree a Secret whose source secret is gone is the matter of deletionPolicy.
     if (names.has(secret.metadata.name) || keepsAll) continue;
     const target = await bindSecretByName(world, subject, secret.metadata.name, memory, signal);

@@ -5,7 +5,7 @@ import {
   type SecretSync,
   sourceSelector,
 } from "../api/index.ts";
-import { checkScaiVaultPath, mapSubtree, ownerOf, secretNameOf, sourceIDOf, sourcePath } from "../decide/index.ts";
+import { mapAll, ownerOf, sourceIDOf, sourcePath, type SubtreeMapping } from "../decide/index.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { SourceRef } from "../ports/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
@@ -122,6 +122,15 @@ function locate(world: World, sync: SecretSync, backend: FederationBackend): Non
   return { kind, path: normal };
 }
 
+const ageOf = ({ metadata }: KubeObject): string => `${metadata.creationTimestamp ?? ""}/${metadata.name}`;
+
+/** The newest object that a namespace's budget lets in, when it is used up: who comes next when one goes. */
+export function lastWithinBudget(world: World, namespace: string): KubeObject | undefined {
+  const all = world.caches.syncs.byIndex(indexes.namespace, namespace);
+  if (all.length < world.budgets.objects) return undefined;
+  return all.sort((a, b) => (ageOf(a) < ageOf(b) ? -1 : 1))[world.budgets.objects - 1];
+}
+
 /** Objects above the namespace's budget are refused, the newest first, so that those that worked go on working. */
 function budgetRefusal(world: World, object: KubeObject): SyncError | undefined {
   const namespace = object.metadata.namespace ?? "";
@@ -131,7 +140,6 @@ function budgetRefusal(world: World, object: KubeObject): SyncError | undefined 
   return new SyncError("BudgetExceeded", `namespace ${namespace} has more than ${budgets.objects} SecretSyncs`);
 }
 
-const ageOf = ({ metadata }: KubeObject): string => `${metadata.creationTimestamp ?? ""}/${metadata.name}`;
 const youngest = new WeakMap<World["caches"]["syncs"], Map<string, { membership: number; age: string }>>();
 
 /** The youngest object of a namespace that its budget still holds; found anew when objects came or went. */
@@ -150,7 +158,7 @@ function youngestWithin({ budgets, caches: { syncs } }: World, namespace: string
 export function pairsOf(
   subject: Subject,
   below: readonly string[],
-): { pairs: Pair[]; problems: { path: string; error: SyncError }[] } {
+): { readonly pairs: readonly Pair[]; readonly problems: SubtreeMapping["problems"] } {
   const { sync, location } = subject;
   const { scaivault, kubernetesSecret } = sync.spec.targets;
   if (location === undefined) return { pairs: [], problems: [] };
@@ -159,34 +167,10 @@ export function pairsOf(
     const secretName = kubernetesSecret === undefined ? undefined : (kubernetesSecret.name ?? sync.metadata.name);
     return { pairs: [{ ref, scaivaultPath: scaivault?.path, secretName }], problems: [] };
   }
-  const pairs: Pair[] = [];
-  const problems: { path: string; error: SyncError }[] = [];
-  const taken = new Map<string, string>();
-  for (const path of [...below].sort()) {
-    try {
-      const rest = path.slice(location.path.length + 1);
-      const scaivaultPath =
-        scaivault === undefined ? undefined : mapSubtree(`${location.path}/**`, scaivault.path, path);
-      if (scaivaultPath !== undefined) checkScaiVaultPath(scaivaultPath);
-      const secretName =
-        kubernetesSecret === undefined ? undefined : secretNameOf(kubernetesSecret.nameTemplate ?? "{path}", rest);
-      const collides = secretName === undefined ? undefined : taken.get(secretName);
-      if (collides !== undefined)
-        throw new SyncError("NameCollision", `${collides} and ${path} would both be the Secret ${secretName ?? ""}`);
-      if (secretName !== undefined) taken.set(secretName, path);
-      pairs.push({ ref: { path }, scaivaultPath, secretName });
-    } catch (error) {
-      problems.push({ path, error: toSyncError(error, "map the subtree") });
-    }
-  }
-  const collided = new Set(
-    problems.filter(({ error }) => error.reason === "NameCollision").map(({ path }) => secretOf(path)),
-  );
-  // Neither of two secrets that collide is written: which one it is must not depend on their order.
-  const clear = pairs.filter((pair) => pair.secretName === undefined || !collided.has(pair.secretName));
-  return { pairs: clear, problems };
-
-  function secretOf(path: string): string {
-    return secretNameOf(kubernetesSecret?.nameTemplate ?? "{path}", path.slice((location?.path.length ?? 0) + 1));
-  }
+  const { mapped, problems } = mapAll(below, {
+    from: `${location.path}/**`,
+    ...(scaivault === undefined ? {} : { scaivault: scaivault.path }),
+    ...(kubernetesSecret === undefined ? {} : { nameTemplate: kubernetesSecret.nameTemplate ?? "{path}" }),
+  });
+  return { pairs: mapped.map(({ path, ...names }) => ({ ref: { path }, ...names })), problems };
 }

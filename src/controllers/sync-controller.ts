@@ -1,29 +1,21 @@
 import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN } from "../api/index.ts";
 import type { SyncSituation } from "../decide/index.ts";
 import { type Reason, reasons, SyncError } from "../errors/index.ts";
-import type { KubeObject, Lane } from "../runtime/index.ts";
+import type { KubeObject } from "../runtime/index.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
+import type { Requeue } from "./requeue.ts";
 import type { StatusWriter } from "./status-writer.ts";
 import { KnownCopies, removeStrays } from "./strays.ts";
 import { resolveSubject, type Subject } from "./subject.ts";
-import { SyncEvaluator, type SyncOutcome } from "./sync-evaluator.ts";
+import { SyncEvaluator } from "./sync-evaluator.ts";
+import type { SyncOutcome } from "./sync-outcome.ts";
 import { ObjectMovedError } from "./sync-executor.ts";
+import { SyncRequests } from "./sync-requests.ts";
 import type { World } from "./world.ts";
-
-/** When to look again, and how urgent that is. */
-export interface Requeue {
-  readonly requeueAfterMs?: number;
-  readonly lane?: Lane;
-  /** Writes that wait for their turn in ScaiVault's rate budget: look again when one of these resolves. */
-  readonly turns?: readonly Promise<void>[];
-  /** Paths that another cluster has to write first. */
-  readonly waitsForWriter?: boolean;
-}
 
 const MAX_BACKOFF_MS = 300_000;
 const MOVED_MS = 50;
-const REQUEST_EVERY_MS = 30_000;
 /** How long after the start an object may say nothing because its store was not polled yet. */
 const FIRST_POLL_MS = 2_000;
 
@@ -34,21 +26,29 @@ export class SyncController {
   readonly #evaluator: SyncEvaluator;
   readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
-  readonly #requests = new Map<string, { value: string; atMs: number }>();
+  readonly #requests = new SyncRequests();
   readonly #startedMs: number;
 
   constructor(world: World, status: StatusWriter) {
-    this.#startedMs = world.clock.now();
+    this.#startedMs = world.clock.monotonic();
     this.#world = world;
     this.#status = status;
-    this.#evaluator = new SyncEvaluator(world);
+    this.#evaluator = new SyncEvaluator(world, ({ key, sync }) => {
+      const object = world.caches.syncs.get(key);
+      const hash = sync.metadata.annotations?.[annotations.approve];
+      if (object === undefined || hash === undefined)
+        throw new ObjectMovedError("the object went while it was planned");
+      return status.approvalUsed(object, hash);
+    });
   }
 
   /** The object is gone: nothing of it is kept, and nothing waits for it. */
   forget(key: string): void {
     this.#failures.delete(key);
-    this.#requests.delete(key);
+    this.#requests.forget(key);
     this.#copies.forget(key);
+    this.#evaluator.forget(key);
+    this.#world.lingering.forget(key);
     this.#status.forget("SecretSync", key);
     this.#world.brakes.retain(key, new Set());
   }
@@ -86,14 +86,22 @@ export class SyncController {
       await this.#report(object, subject, { kind: "Refused", reason, message });
       return {};
     }
-    const outcome = await this.#evaluate(subject, lane, signal);
+    const outcome = await this.#evaluate(subject, this.#laneOf(object, lane, requestWaitMs), signal);
     if (outcome === "Moved") return { requeueAfterMs: MOVED_MS, lane: "user" };
     if (outcome === undefined) return this.#waitingForPoll(object, subject);
     if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
     const next = { ...this.#next(key, outcome), ...waitsOf(outcome) };
-    if (requestWaitMs === undefined || (next.requeueAfterMs ?? Infinity) <= requestWaitMs) return next;
+    if (requestWaitMs === undefined || requestWaitMs === 0 || (next.requeueAfterMs ?? Infinity) <= requestWaitMs)
+      return next;
     return { ...next, requeueAfterMs: requestWaitMs, lane: "user" };
+  }
+
+  /** People who only touch annotations get no new look at the stores, unless that was a request that may have one. */
+  #laneOf(object: KubeObject, lane: string, requestWaitMs: number | undefined): string {
+    if (lane !== "user" || requestWaitMs === 0) return lane;
+    const seen = this.#status.current<SecretSyncStatus>("SecretSync", object)?.observedGeneration;
+    return seen === object.metadata.generation ? "refresh" : lane;
   }
 
   /** `Moved`: the object or its rights changed before everything was written. */
@@ -122,7 +130,7 @@ export class SyncController {
   async #waitingForPoll(object: KubeObject, subject: Subject): Promise<Requeue> {
     const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
     if (before !== undefined) return {};
-    const waitMs = this.#startedMs + FIRST_POLL_MS - this.#world.clock.now();
+    const waitMs = this.#startedMs + FIRST_POLL_MS - this.#world.clock.monotonic();
     if (waitMs > 0) return { requeueAfterMs: waitMs };
     await this.#report(object, subject, {
       kind: "Refused",
@@ -147,11 +155,20 @@ export class SyncController {
       lastGoodMs: this.#lastGoodMs(subject),
       wrote: outcome?.wrote ?? false,
       handledSyncRequest: this.#handledRequest(subject),
+      handledApproval: subject === undefined ? undefined : this.#evaluator.usedApproval(subject),
     });
   }
 
-  /** When source and ScaiVault last answered: the earlier of the two counts. */
+  /** When source and ScaiVault last answered, ms since the epoch: the earlier of the two counts. */
   #lastGoodMs(subject: Subject | undefined): number | undefined {
+    const { clock } = this.#world;
+    const goodMs = this.#lastAnswerMs(subject);
+    // Set on or back meanwhile, the wall clock of then would not tell how long ago it was.
+    return goodMs === undefined ? undefined : clock.now() - (clock.monotonic() - goodMs);
+  }
+
+  /** The same by the monotonic clock. */
+  #lastAnswerMs(subject: Subject | undefined): number | undefined {
     const poller = subject?.store?.poller;
     // A process that never saw the store counts from when it found it failing.
     const source = poller?.lastGoodMs ?? (poller?.state.state === "Failing" ? poller.state.sinceMs : undefined);
@@ -163,31 +180,29 @@ export class SyncController {
   }
 
   /**
-   * A sync request is taken once, at most every thirty seconds an object; it asks the store itself, not its list.
-   * @returns how long a request that came too early has to wait
+   * A sync request is taken once, within the limits of {@link SyncRequests}; it asks the store itself, not its list.
+   * @returns how long a request that came too early has to wait; 0: it was taken now
    */
   #syncRequest(subject: Subject): number | undefined {
     const value = subject.sync.metadata.annotations?.[annotations.syncRequestedAt];
     if (value === undefined || !SYNC_REQUEST_PATTERN.test(value)) return undefined;
     if (value === subject.sync.status?.lastHandledSyncRequest) return undefined;
-    const last = this.#requests.get(subject.key);
-    const now = this.#world.clock.now();
-    if (last?.value === value) return undefined;
-    if (last !== undefined && now - last.atMs < REQUEST_EVERY_MS) return last.atMs + REQUEST_EVERY_MS - now;
     if (subject.store === undefined || subject.location === undefined) return undefined;
-    this.#requests.set(subject.key, { value, atMs: now });
+    const share = `${subject.sync.metadata.namespace} ${subject.store.identityKey}`;
+    const waitMs = this.#requests.take(subject.key, share, value, this.#world.clock.monotonic());
+    if (waitMs !== 0) return waitMs;
     const { kind, path } = subject.location;
     subject.store.poller.request(kind === "path" ? [path] : [], {
       fresh: true,
       subtrees: kind === "path" ? [] : [path],
     });
-    return undefined;
+    return 0;
   }
 
   /** The last request that the store has answered. */
   #handledRequest(subject: Subject | undefined): string | undefined {
-    const last = subject === undefined ? undefined : this.#requests.get(subject.key);
-    const lookedMs = subject?.store?.poller.lookedAtMs(subject.location?.path ?? "") ?? 0;
+    const last = subject === undefined ? undefined : this.#requests.last(subject.key);
+    const lookedMs = subject?.store?.poller.lookedAtMs(subject.location?.path ?? "") ?? -Infinity;
     return last !== undefined && lookedMs > last.atMs ? last.value : undefined;
   }
 

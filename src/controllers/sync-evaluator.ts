@@ -2,7 +2,7 @@ import { datedVersion, isStoreWide } from "../catalogue/index.ts";
 import type { ActionKind, SourceState } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Reservation, WriteLane } from "../ports/index.ts";
-import { approvalOf } from "./approvals.ts";
+import { Approvals } from "./approvals.ts";
 import { ComparisonMemo } from "./comparison-memo.ts";
 import { type EvaluatedTarget, evaluatePair, type PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
@@ -13,19 +13,10 @@ import { PlanMemo } from "./plan-memo.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { sourceStateOf } from "./source-state.ts";
 import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
-import { brakeItemOf, brakeKeyOf, brakesFor, holdTogether } from "./sync-brakes.ts";
+import { brakeItem, brakeItemOf, brakePlanned, brakesFor, holdPlans } from "./sync-brakes.ts";
 import { SyncExecutor } from "./sync-executor.ts";
+import type { SyncOutcome } from "./sync-outcome.ts";
 import type { Lane, World } from "./world.ts";
-
-/** What a reconcile of one object came to; `plan` prints it, `run` makes a status of it. */
-export interface SyncOutcome {
-  readonly subject: Subject;
-  readonly pairs: readonly { readonly result: PairResult; readonly executed: ExecutedPair | undefined }[];
-  /** Paths that could not become a pair. */
-  readonly problems: readonly { readonly path: string; readonly error: SyncError }[];
-  readonly planHash: string;
-  readonly wrote: boolean;
-}
 
 /** How a pair is looked at: how urgent it is, how old ScaiVault's answers may be, whether its plan is approved. */
 interface Look {
@@ -33,6 +24,9 @@ interface Look {
   readonly notBeforeMs: number;
   readonly approved: boolean;
 }
+
+/** Told that an object's approval is about to be used. */
+export type ApprovalUsed = (subject: Subject) => Promise<void>;
 
 const PAIRS_AT_ONCE = 16;
 const notPolled: SourceState = { state: "Unknown", reason: "Progressing", message: "not polled yet" };
@@ -45,16 +39,31 @@ export class SyncEvaluator {
   readonly #memo = new ComparisonMemo();
   readonly #plans = new PlanMemo();
   readonly #executor: SyncExecutor;
+  readonly #approvals: Approvals;
+  readonly #approvalUsed: ApprovalUsed;
 
-  constructor(world: World) {
+  /** @param approvalUsed awaited before anything is done by an approval; what it throws keeps it from being done */
+  constructor(world: World, approvalUsed: ApprovalUsed = () => Promise.resolve()) {
     this.#world = world;
-    this.#reverts = new Reverts(() => world.clock.now());
+    this.#approvals = new Approvals(world);
+    this.#approvalUsed = approvalUsed;
+    this.#reverts = new Reverts(() => world.clock.monotonic());
     this.#executor = new SyncExecutor(world, { marks: this.#marks, reverts: this.#reverts });
   }
 
   /** What one look remembers for the next. */
   get memory(): Memory {
     return { reverts: this.#reverts, marks: this.#marks };
+  }
+
+  /** The approval of this object that was used last. */
+  usedApproval(subject: Subject): string | undefined {
+    return this.#approvals.lastUsed(subject);
+  }
+
+  /** The object is gone. */
+  forget(key: string): void {
+    this.#approvals.forget(key);
   }
 
   /** Everything but status. Undefined: the first poll of the store has not ended; it wakes the object when it has. */
@@ -82,12 +91,13 @@ export class SyncEvaluator {
     const notBeforeMs = this.#notBefore(subject, lane);
     const look = { lane, notBeforeMs };
     const results = await this.#evaluateAll(subject, pairs, { ...look, approved: false }, signal);
-    const approval = approvalOf(
-      this.#world,
-      subject,
-      results.map(({ plan }) => plan),
-    );
-    if (approval.approved) {
+    const plans = results.map(({ plan }) => plan);
+    const { state } = this.#approvals.of(subject, plans);
+    if (state === "Given" && !this.#world.dryRun) {
+      await this.#approvalUsed(subject);
+      this.#approvals.use(subject, plans);
+    }
+    if (state !== "None") {
       // What is approved is the object's plan as a whole; each part that is held in it is planned anew, as approved.
       const held = new Set(results.filter(({ plan }) => plan.held.length > 0).map(({ context }) => context.path));
       const again = pairs.filter(({ ref }) => held.has(ref.path));
@@ -109,7 +119,7 @@ export class SyncEvaluator {
   /** Name of what is (still) held. */
   #hashOf(subject: Subject, results: readonly PairResult[]): string {
     const plans = results.map(({ plan }) => plan);
-    return approvalOf(this.#world, subject, plans).hash;
+    return this.#approvals.of(subject, plans).hash;
   }
 
   async #evaluateAll(subject: Subject, pairs: readonly Pair[], look: Look, signal: AbortSignal): Promise<PairResult[]> {
@@ -132,6 +142,7 @@ export class SyncEvaluator {
       );
       if (!gone || traces) return true;
       store.poller.settled(location.path, context.path);
+      this.#world.lingering.settled(subject.key, context.path);
       return false;
     });
   }
@@ -152,7 +163,7 @@ export class SyncEvaluator {
 
   /** How old ScaiVault's answers may be: after a user's change or a drift they are asked for anew. */
   #notBefore(subject: Subject, lane: string): number {
-    const now = this.#world.clock.now();
+    const now = this.#world.clock.monotonic();
     if (lane === "user" || lane === "drift" || lane === "change") return now - 1000;
     return now - subject.effective.syncIntervalMs * 1.5;
   }
@@ -244,16 +255,16 @@ export class SyncEvaluator {
     const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
     const items = results.map(({ context }) => brakeItemOf(subject, context.path));
     this.#world.brakes.retain(subject.key, new Set(items));
-    if (!this.#world.dryRun) holdTogether(this.#world, subject, results);
+    if (!this.#world.dryRun) holdPlans(this.#world, subject, results);
     try {
       for (const result of results) {
-        if (!this.#world.dryRun)
-          this.#world.brakes.planned(brakeKeyOf(subject), brakeItemOf(subject, result.context.path), result.plan);
+        if (!this.#world.dryRun) brakePlanned(this.#world, brakeItem(subject, result.context.path), result.plan);
         const executed =
           this.#world.dryRun || result.plan.actions.length === 0
             ? undefined
             : await this.#executor.run(subject, result, signal);
         releaseValues(result);
+        for (const action of executed?.done ?? []) this.#approvals.done(subject.key, action);
         pairs.push({ result, executed });
       }
     } finally {

@@ -27,7 +27,8 @@ function sources(parts: { backends?: KubeObject[]; syncs?: KubeObject[]; stores?
   return termMetrics({
     caches: { backends: store(parts.backends), syncs: store(parts.syncs) } as unknown as Options["caches"],
     scaivault: undefined,
-    clock: new VirtualClock(NOW),
+    // Ages are counted by the monotonic clock.
+    clock: Object.assign(new VirtualClock(NOW), { monotonic: () => NOW }),
     leader: () => false,
     term: () => term as ReturnType<Options["term"]>,
   });

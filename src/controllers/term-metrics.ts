@@ -41,7 +41,7 @@ export function termMetrics(options: {
         const intervalSeconds = poller.intervalMs === undefined ? undefined : poller.intervalMs / 1000;
         const sinceMs = poller.lastGoodMs ?? (poller.state.state === "Failing" ? poller.state.sinceMs : undefined);
         const ageSeconds =
-          sinceMs === undefined || intervalSeconds === undefined ? undefined : (clock.now() - sinceMs) / 1000;
+          sinceMs === undefined || intervalSeconds === undefined ? undefined : (clock.monotonic() - sinceMs) / 1000;
         for (const backend of backends) {
           const [namespace = ""] = backend.split("/");
           yield { namespace, backend, ageSeconds, intervalSeconds, failing };

@@ -8,6 +8,7 @@ import type { Clock } from "../time/clock.ts";
 import type { BackendRegistry } from "./backend-registry.ts";
 import type { BackendResolver } from "./backend-resolver.ts";
 import type { Caches } from "./caches.ts";
+import type { LingeringCopies } from "./lingering-copies.ts";
 
 /** Order of a call in ScaiVault's rate budget. */
 export type Lane = "user" | "rotated" | "new" | "verification";
@@ -39,6 +40,8 @@ export interface ScaiVaultSide {
   readonly takeOverFrom: ReadonlySet<string>;
   readonly target: SecretTarget<ScaiVaultAddress>;
   readonly observations: Observations<ScaiVaultAddress>;
+  /** Paths that begin with a prefix, which ends in a slash. @throws SyncError */
+  list(prefix: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Names the ScaiVault installation in target ids, such as `scaivault.scailabs.ai/tenant`. */
   readonly id: string;
 }
@@ -56,6 +59,7 @@ export interface World {
   readonly rights: Rights;
   readonly ring: KeyRing;
   readonly brakes: BrakeWindows;
+  readonly lingering: LingeringCopies;
   readonly secrets: SecretTarget<SecretAddress>;
   readonly scaivault: ScaiVaultSide | undefined;
   readonly log: Logger;

@@ -1,4 +1,5 @@
 import type { Authority } from "../model/index.ts";
+import { fenceSeen } from "./fence.ts";
 import { ownMark, targetValue } from "./plan-context.ts";
 import type { Need, PairInput, PairPlan, TargetInput } from "./types.ts";
 
@@ -12,10 +13,13 @@ export interface InForce {
 
 /** The authority that stands at the targets: ScaiVault's mark first, since that is where the fence is. */
 function marked(vault: TargetInput | undefined, secret: TargetInput | undefined): Authority | undefined {
-  const mark = vault?.observation.presence === "Present" ? vault.observation.mark : undefined;
-  if (mark?.state === "Valid" && vault?.incumbent !== "Other" && vault?.incumbent !== "OtherNamespaceGone")
-    return mark.mark.authority;
-  return secret === undefined ? undefined : ownMark(secret)?.authority;
+  const seen = vault === undefined ? undefined : fenceSeen(vault)?.authority;
+  // A mark that cannot be checked is no reason to wait for equality, but what stood there keeps the fence up.
+  const unverified = vault?.observation.presence === "Present" && vault.observation.mark.state === "Unverified";
+  return (
+    (unverified && seen === "Source" ? undefined : seen) ??
+    (secret === undefined ? undefined : ownMark(secret)?.authority)
+  );
 }
 
 /**

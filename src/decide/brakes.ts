@@ -3,10 +3,15 @@ import type { Action, PairPlan } from "./types.ts";
 
 export const BRAKE_WINDOW_MS = 10 * 60_000;
 
-/** What a brake counts over: all objects of one namespace that read one store identity. */
+/**
+ * What a brake counts over: all objects of one namespace that read one store, through whatever backend and credential. With
+ * `backend`: only those that read it through that backend, of which each may be another account of the same store.
+ */
 export interface BrakeKey {
+  /** The store's place, without the credential: a rotated one must not begin a window anew. */
   readonly store: string;
   readonly namespace: string;
+  readonly backend?: string;
 }
 
 /** Deletions of copies, or changes of values that exist already. First copies are neither. */
@@ -35,20 +40,15 @@ const limits: Readonly<Record<BrakeKind, { readonly share: number; readonly atLe
  * minutes, are held. A secret counts once however many targets it has. While anything is held the window stands still, so
  * that a mass deletion does not trickle through it; it moves on when what was held is approved, or no longer wanted.
  *
- * It lives in memory and starts full for deletions: nothing is deleted in the first ten minutes after a start.
+ * It lives in memory and starts full for deletions: nothing is deleted in the first ten minutes after a start. All times
+ * are ms of the monotonic clock: setting the machine's time neither ends a window nor keeps it.
  */
 export class BrakeWindows {
-  #startedMs: number;
+  readonly #startedMs: number;
   readonly #windows = new Map<string, Window>();
 
   constructor(options: { startedMs: number }) {
     this.#startedMs = options.startedMs;
-  }
-
-  /** Leadership was taken over: nothing is known of what was done before. */
-  restart(nowMs: number): void {
-    this.#startedMs = nowMs;
-    this.#windows.clear();
   }
 
   /**
@@ -121,8 +121,8 @@ export class BrakeWindows {
   }
 }
 
-function nameOf({ store, namespace }: BrakeKey, kind: BrakeKind): string {
-  return `${kind}\n${namespace}\n${store}`;
+function nameOf({ store, namespace, backend = "" }: BrakeKey, kind: BrakeKind): string {
+  return `${kind}\n${namespace}\n${store}\n${backend}`;
 }
 
 function prune(window: Window, nowMs: number): void {

@@ -2,6 +2,7 @@ export { type Belief, believe, noBelief } from "./belief.ts";
 export { BRAKE_WINDOW_MS, type BrakeKey, type BrakeKind, brakeKindOf, BrakeWindows } from "./brakes.ts";
 export { type Claim, claimedBy, incumbentOf, type IncumbentVerdict } from "./claims.ts";
 export { type CleanupInput, type CleanupPlan, planCleanup } from "./cleanup.ts";
+export { sightOf } from "./fence.ts";
 export { checkGlob, globCovers, globMatches } from "./glob.ts";
 export { createKeyRing, identityKey, type KeyRing, opaqueID, type Part, type Purpose } from "./keys.ts";
 export {
@@ -10,6 +11,7 @@ export {
   fingerprint,
   fingerprintMatches,
   fitField,
+  locationDigest,
   type MarkedPolicies,
   markFieldNames,
   type MarkSeal,
@@ -25,6 +27,7 @@ export {
   sourceIDOf,
   type SourceLocation,
   sourcePathOf,
+  sourceStoreOf,
   vaultSourceIDOf,
   writeMark,
 } from "./mark.ts";
@@ -38,7 +41,7 @@ export {
   sourcePath,
   type SubtreeMapping,
 } from "./paths.ts";
-export { heldCounts, type HeldPlan, planApproved, planHash } from "./plan-hash.ts";
+export { heldActions, heldCounts, type HeldPlan, planApproved, planHash } from "./plan-hash.ts";
 export { planPair } from "./planner.ts";
 export { createRights, type Grant, type Rights, type RightsConfig, type Tenancy, type Verdict } from "./rights.ts";
 export { MAX_SCAIVAULT_BYTES, MAX_SECRET_BYTES, renderScaiVault, renderSecret, type SecretShape } from "./shape.ts";

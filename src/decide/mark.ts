@@ -172,9 +172,21 @@ export interface SourceLocation {
 
 /** `namespace/name@digest:path` for a mark's `source`; the digest tells locations apart without naming them. */
 export function sourceIDOf(ring: KeyRing, store: SourceLocation, path: string): string {
-  const digest = createHash("sha256").update(store.location, "utf8").digest("hex").slice(0, 8);
-  return fitField(ring, `${store.namespace}/${store.name}@${digest}:${path}`);
+  return fitField(ring, `${store.namespace}/${store.name}@${locationDigest(store.location)}:${path}`);
 }
+
+/** Names a location in marks, and in what counts by store. Frozen with the mark format. */
+export function locationDigest(location: string): string {
+  return createHash("sha256").update(location, "utf8").digest("hex").slice(0, 8);
+}
+
+/** The backend (`namespace/name`) and the location that a mark's source names; undefined for one that is fed by ScaiVault. */
+export function sourceStoreOf(sourceID: string): { readonly backend: string; readonly location: string } | undefined {
+  const [, backend, location] = SOURCE_STORE.exec(sourceID) ?? [];
+  return backend === undefined || location === undefined ? undefined : { backend, location };
+}
+
+const SOURCE_STORE = /^([^/@:]+\/[^/@:]+)@([\da-f]{8}):/;
 
 /** The path in a mark's source; undefined when the text was cut. Compare with {@link sourceIDOf} before it counts. */
 export function sourcePathOf(sourceID: string): string | undefined {

@@ -1,3 +1,4 @@
+import { grantGlobRules } from "../api/index.ts";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SyncError } from "../errors/index.ts";
@@ -68,6 +69,18 @@ describe("globs", () => {
       expect(globMatches(glob, glob)).toBe(false);
     },
   );
+
+  it("refuses at the door what would match nothing: what the rules of grants and tenancy take is a glob", () => {
+    const piece = fc.constantFrom("a", "/", "*", "**", "?", ".", "..", "{namespace}", "{", "x%");
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 12 }), (pieces) => {
+        const glob = pieces.join("");
+        const taken = glob !== "" && grantGlobRules.every((rule) => rule.test(glob, undefined));
+        if (taken) expect(checkGlob(glob), glob).toBeUndefined();
+      }),
+      { numRuns: 2_000 },
+    );
+  });
 
   it("takes at most the product of both lengths in steps", () => {
     for (const [glob, path] of [

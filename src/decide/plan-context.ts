@@ -1,5 +1,6 @@
 import type { Reason } from "../errors/index.ts";
 import type { Authority, Mark } from "../model/index.ts";
+import { fenceSeen } from "./fence.ts";
 import { parsePolicyField } from "./mark.ts";
 import type { Action, ActionKind, Need, PairInput, TargetInput, TargetOutcome, Why } from "./types.ts";
 
@@ -198,16 +199,34 @@ export function gateOf(context: PairContext, target: TargetInput, wanted: Wanted
       message: `${target.ref}: the mark says that ScaiVault is the authority, the spec says Source`,
     };
   // What the writer copied tells a reader, too, that its source went back.
-  const marks = input.targets.map((one) => (one.readOnly === true ? validMark(one) : ownMark(one)));
+  const seen = input.targets.map((one) => (one.readOnly === true ? validMark(one) : ownMark(one)));
+  const marks = [...seen, context.vault?.lastSeen?.mark];
   const back = marks.find((mark) => mark !== undefined && wentBack(wanted, mark));
   if (back !== undefined)
     return {
       reason: "VersionWentBack",
       message: `${input.path} shows version ${wanted.version}, older than ${back.version}, which was copied`,
     };
+  if (context.vault !== undefined && mayBeFenced(context.vault, target, wanted, why))
+    return {
+      reason: "AuthorityUnknown",
+      message: `${target.ref}: the mark on ${context.vault.ref} was not seen, it may say that ScaiVault is the authority`,
+    };
   if (target.observation.presence === "Present" && input.brakes.change === "Held" && isBraked(why))
     return { reason: "ManyChanges", message: `${target.ref}: unusually many values changed at once` };
   return undefined;
+}
+
+/**
+ * Whether a Secret would get another content out of the old store while nothing tells that ScaiVault is not the authority
+ * by now. The version that its own mark names is no other content, nor is what stands in ScaiVault already.
+ */
+function mayBeFenced(vault: TargetInput, target: TargetInput, wanted: Wanted, why: Why): boolean {
+  if (target.kind !== "KubernetesSecret" || wanted.from !== "Source" || why === "Adopt") return false;
+  if (fenceSeen(vault) !== undefined || vault.content.sourceEqualsTarget === true) return false;
+  const mark = ownMark(target);
+  const same = mark?.authority === "Source" && mark.source === wanted.sourceID && mark.version === wanted.version;
+  return !same;
 }
 
 /** The action as it is carried out, or held when a gate is closed. */

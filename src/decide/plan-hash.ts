@@ -10,6 +10,8 @@ export interface HeldPlan {
   readonly uid: string;
   readonly generation: number;
   readonly plans: readonly { readonly held: readonly Action[] }[];
+  /** The approval of this object that was used last: with it, the same plan has another name than before. */
+  readonly used?: string | undefined;
   /** Milliseconds since the epoch. */
   readonly nowMs: number;
   /** The hash that the status has: kept while it names the same plan and lives, so that the status does not change. */
@@ -17,8 +19,8 @@ export interface HeldPlan {
 }
 
 /**
- * Name of what is held (R31): keyed, bound to the object's UID and generation and to paths and versions of each action;
- * it can be approved for 12 to 24 hours. Empty when nothing is held.
+ * Name of what is held (R31): keyed, bound to the object's UID and generation, to paths and versions of each action, and to
+ * the approval that was used before; it can be approved once, for 12 to 24 hours. Empty when nothing is held.
  */
 export function planHash(ring: KeyRing, plan: HeldPlan): string {
   if (plan.plans.every(({ held }) => held.length === 0)) return "";
@@ -39,7 +41,12 @@ export function planApproved(ring: KeyRing, plan: HeldPlan, annotation: string):
 
 function parts(plan: HeldPlan, period: number): Part[] {
   const actions = plan.plans.flatMap(({ held }) => held.map(actionText)).sort();
-  return ["v1", plan.uid, String(plan.generation), String(period), ...actions];
+  return ["v1", plan.uid, String(plan.generation), String(period), plan.used ?? "", ...actions];
+}
+
+/** What is held, by the text that a hash is made of. */
+export function heldActions(plans: HeldPlan["plans"]): ReadonlyMap<string, Action> {
+  return new Map(plans.flatMap(({ held }) => held).map((action) => [actionText(action), action]));
 }
 
 /** Fields are JSON texts in a list, so that none can run into another. */

@@ -105,6 +105,11 @@ const events: fc.Arbitrary<Event> = fc.oneof(
         w.put('{"a":"8"}');
         w.foreignWrite("ScaiVault", '{"a":"9"}');
       }),
+      event("a restart while ScaiVault is away, then another value", (w) => {
+        w.vaultSeen = undefined;
+        w.vaultUnknown = true;
+        w.put('{"a":"8"}');
+      }),
       event("again and again", (w) => {
         calm(w);
         w.foreignWrite("KubernetesSecret", '{"a":"9"}');
@@ -175,6 +180,7 @@ function anyEvent(): fc.Arbitrary<Event> {
       .map((gone) =>
         event(`ScaiVault gone believed ${gone}`, (w) => (w.vaultGoneBelieved = gone && w.vault.value === undefined)),
       ),
+    fc.constant(event("a restart", (w) => (w.vaultSeen = undefined))),
     fc.boolean().map((unknown) => event(`ScaiVault unknown ${unknown}`, (w) => (w.vaultUnknown = unknown))),
     fc.constantFrom("Source", "ScaiVault").map((a) =>
       event(`authority ${a}`, (w) => {
@@ -259,6 +265,9 @@ function run(
   );
 }
 
+/** The mark of this object, or one that it may follow; a living other object's concerns that object alone. */
+const ownsFence = (owner: string): boolean => !owner.includes("/other") && !owner.includes("/shop/");
+
 const canonical = (world: PairWorld, target: TargetKind, text: string): string =>
   [...world.render(target, text).keys]
     .map(([key, bytes]) => `${key}=${bytes.text()}`)
@@ -309,6 +318,7 @@ describe("planPair, whatever happens", () => {
         "VersionWentBack",
         "FlipHeld",
         "AuthorityFenced",
+        "AuthorityUnknown",
         "BothChanged",
         "TargetChanged",
         "Conflict",
@@ -340,18 +350,21 @@ describe("planPair, whatever happens", () => {
 
   it("plans nothing for ScaiVault as a reader, and says in sync only of the wanted version", () => {
     let [waits, settled] = [0, 0];
-    run((world, { plan, input }) => {
-      if (!input.targets.some(({ readOnly }) => readOnly)) return;
-      expect([...plan.actions, ...plan.held].filter(({ target }) => target === "ScaiVault")).toEqual([]);
-      const path = plan.outcomes.find(({ kind }) => kind === "ScaiVault");
-      if (path?.reason === "WaitingForWriter") waits += 1;
-      if (path?.state !== "InSync" || plan.authority !== "Source" || input.policies.apply === "Never") return;
-      settled += 1;
-      const { mark, content } = input.targets.find(({ kind }) => kind === "ScaiVault")?.observation ?? {};
-      expect(content).toBe("AsMarked");
-      const { source } = input;
-      expect(mark?.state === "Valid" && mark.mark.version).toBe(source.state === "Present" && source.version);
-    });
+    run(
+      (world, { plan, input }) => {
+        if (!input.targets.some(({ readOnly }) => readOnly)) return;
+        expect([...plan.actions, ...plan.held].filter(({ target }) => target === "ScaiVault")).toEqual([]);
+        const path = plan.outcomes.find(({ kind }) => kind === "ScaiVault");
+        if (path?.reason === "WaitingForWriter") waits += 1;
+        if (path?.state !== "InSync" || plan.authority !== "Source" || input.policies.apply === "Never") return;
+        settled += 1;
+        const { mark, content } = input.targets.find(({ kind }) => kind === "ScaiVault")?.observation ?? {};
+        expect(content).toBe("AsMarked");
+        const { source } = input;
+        expect(mark?.state === "Valid" && mark.mark.version).toBe(source.state === "Present" && source.version);
+      },
+      { numRuns: 300, seed: 7 },
+    );
     expect(Math.min(waits, settled)).toBeGreaterThan(0);
   });
 
@@ -432,6 +445,23 @@ describe("planPair, whatever happens", () => {
       if (plan.authority === "ScaiVault")
         for (const { action } of done.filter((one) => one.action.target === "ScaiVault"))
           expect(action.kind).toBe("Mark");
+    });
+  });
+
+  it("gives a Secret no other version from the old store while ScaiVault's mark has the authority or may have it", () => {
+    run((world, { done }, approved) => {
+      const { mark } = world.observeTruly("ScaiVault");
+      const reading = mark.state === "Valid" ? mark.mark : undefined;
+      const fenced = world.hasVault && reading?.authority === "ScaiVault" && ownsFence(reading.owner);
+      const blind = world.hasVault && world.vaultUnknown && world.vaultSeen === undefined;
+      if (approved || !(blind || (fenced && !world.vaultUnknown))) return;
+      for (const { action, observed, before } of done) {
+        const writes = action.kind === "Create" || action.kind === "Update" || action.kind === "Restore";
+        if (action.target !== "KubernetesSecret" || action.from !== "Source" || !writes) continue;
+        const own = observed.observation.mark;
+        expect(before.value).toBeDefined();
+        expect(own.state === "Valid" && [own.mark.authority, own.mark.version]).toEqual(["Source", action.fromVersion]);
+      }
     });
   });
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { Mark } from "../model/index.ts";
 import { PairWorld } from "./testing/pair-world.ts";
 import { planPair } from "./planner.ts";
 import type { Policies, TargetKind } from "./types.ts";
@@ -271,6 +272,84 @@ describe("versions that go back, brakes, rights", () => {
     world.put(B);
     world.rights = { read: true, write: false, delete: false };
     expect(look(world)).toMatchObject({ states: ["V Failed NotGranted", "K Failed NotGranted"], actions: [] });
+  });
+});
+
+describe("a fence that cannot be seen", () => {
+  /** The process starts anew while ScaiVault is away. */
+  const blind = (world: PairWorld): PairWorld => {
+    world.vaultSeen = undefined;
+    world.vaultUnknown = true;
+    return world;
+  };
+  const held = { states: ["V Unknown Unexpected", "K Held AuthorityUnknown"], actions: [] };
+
+  it("keeps a Secret from being made of the old store until ScaiVault says who has the authority", () => {
+    const world = flipped();
+    world.foreignWrite("ScaiVault", B);
+    world.settle();
+    world.remove("KubernetesSecret");
+    world.policies = { ...world.policies, authority: "Source", conflictResolution: "remote_wins" };
+    expect(look(blind(world))).toMatchObject({ ...held, held: ["Create K NewTarget"] });
+    world.vaultUnknown = false;
+    expect(look(world)).toMatchObject({ states: ["V Held AuthorityFenced", "K Held AuthorityFenced"], actions: [] });
+    // What was seen once stands through an outage, too.
+    world.vaultUnknown = true;
+    expect(look(world)).toMatchObject({ states: ["V Unknown Unexpected", "K Held AuthorityFenced"], actions: [] });
+  });
+
+  it.each([
+    ["a newer version", (w: PairWorld) => w.put(B), "Update K SourceChanged"],
+    ["its mark taken off", (w: PairWorld) => (w.secret.marked = new Map()), "Update K MarkLost"],
+    ["no Secret", (w: PairWorld) => w.remove("KubernetesSecret"), "Create K NewTarget"],
+  ])("holds a Secret with %s, whatever its own mark says", (_what, change, action) => {
+    const world = synced();
+    change(world);
+    expect(look(blind(world))).toMatchObject({ ...held, held: [action] });
+    expect(look(world, true).actions).toEqual([action]);
+    world.vaultUnknown = false;
+    expect(look(world).actions).toContain(action);
+  });
+
+  it.each([
+    ["is right", () => undefined, []],
+    ["was changed", (w: PairWorld) => w.foreignWrite("KubernetesSecret", B), ["Restore K Drift"]],
+    ["is to have other keys", (w: PairWorld) => (w.shape = "shape2"), ["Mark K NewBase"]],
+  ])("lets a Secret that %s have the version that its mark names", (_what, change, actions) => {
+    const world = synced();
+    change(world);
+    expect(look(blind(world)).actions).toEqual(actions);
+  });
+
+  it("does not stop a process that saw ScaiVault without a fence, however long the outage", () => {
+    const world = synced();
+    world.vaultUnknown = true;
+    world.put(B);
+    expect(look(world).actions).toEqual(["Update K SourceChanged"]);
+    world.settle();
+    world.current = 0;
+    world.remove("KubernetesSecret");
+    // The mark that was seen in ScaiVault still tells what is older.
+    world.vaultSeen = { authority: "Source", mark: { ...(world.vaultSeen?.mark as Mark), version: "id-2" } };
+    expect(look(world).states).toEqual(["V Unknown Unexpected", "K Held VersionWentBack"]);
+  });
+
+  it("counts a mark that cannot be checked as not seen, unless it stands on equal content", () => {
+    const world = synced();
+    world.vault.marked = new Map([...world.vault.marked, ["authority", "ScaiVault"]]);
+    world.vaultSeen = undefined;
+    world.remove("KubernetesSecret");
+    expect(look(world)).toMatchObject({ states: ["V Held BaseUnknown", "K Held AuthorityUnknown"], actions: [] });
+    world.policies = { ...world.policies, adopt: "IfEqual" };
+    expect(look(world).actions).toEqual(["Adopt V Adopt", "Create K NewTarget"]);
+  });
+
+  it("keeps the old store from coming back by a Secret that was not told of the flip", () => {
+    const world = synced();
+    world.policies = { ...world.policies, authority: "ScaiVault", conflictResolution: "local_wins" };
+    world.step({ limit: 1 });
+    world.put(B);
+    expect(look(blind(world))).toMatchObject({ ...held, held: ["Update K SourceChanged"] });
   });
 });
 

@@ -57,6 +57,7 @@ export interface SyncStatusInput {
   readonly startedMs?: number | undefined;
   readonly wrote: boolean;
   readonly handledSyncRequest?: string | undefined;
+  readonly handledApproval?: string | undefined;
 }
 
 const STALE_INTERVALS = 3;
@@ -91,6 +92,9 @@ export function syncStatus(input: SyncStatusInput): SecretSyncStatus {
     ...(input.handledSyncRequest === undefined
       ? pick(previous, "lastHandledSyncRequest")
       : { lastHandledSyncRequest: input.handledSyncRequest }),
+    ...(input.handledApproval === undefined
+      ? pick(previous, "lastHandledApproval")
+      : { lastHandledApproval: input.handledApproval }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
 }
@@ -195,7 +199,7 @@ function mainReason(situation: Evaluated, bad: readonly Bad[]): [Reason, string]
 
 const heldBy: readonly { readonly type: Verdict["type"]; readonly when: ReadonlySet<Reason> }[] = [
   { type: "DeletionHeld", when: new Set<Reason>(["DeletionBraked"]) },
-  { type: "ChangeHeld", when: new Set<Reason>(["VersionWentBack", "ManyChanges"]) },
+  { type: "ChangeHeld", when: new Set<Reason>(["VersionWentBack", "ManyChanges", "AuthorityUnknown"]) },
   { type: "ApprovalNeeded", when: new Set<Reason>(["ApprovalNeeded", "FlipHeld", "AuthorityFenced"]) },
 ];
 

@@ -1,6 +1,6 @@
 import type { Reason } from "../errors/index.ts";
 import type { TargetObservation } from "../ports/target.ts";
-import type { Authority } from "../model/index.ts";
+import type { Authority, Mark } from "../model/index.ts";
 
 export type TargetKind = "ScaiVault" | "KubernetesSecret";
 
@@ -48,6 +48,14 @@ export interface ContentFacts {
   readonly sourceEqualsMark?: boolean;
 }
 
+/** What a look at ScaiVault says about the fence. */
+export interface Sight {
+  /** Authority that the mark there declares for this object; absent when no mark does. */
+  readonly authority?: Authority;
+  /** The mark there, when this object may act on it. */
+  readonly mark?: Mark;
+}
+
 /** Everything that the planner may know of one target. */
 export interface TargetInput {
   readonly kind: TargetKind;
@@ -76,6 +84,8 @@ export interface TargetInput {
   readonly sourceID?: string;
   /** Status says that it was there before: its absence is a loss and not a beginning. */
   readonly knownBefore?: boolean;
+  /** ScaiVault: what its last look said that told anything, since this process began to lead; absent: there was none. */
+  readonly lastSeen?: Sight;
   /** `Absent` was seen on two polls at least one interval apart (ScaiVault as authority). */
   readonly goneBelieved?: boolean;
   /** Our own mark changed without us while we held the lease: somebody else uses this cluster's name (R36). */

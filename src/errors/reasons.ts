@@ -192,6 +192,10 @@ export const reasons = {
     kind: "waiting",
     hint: "The target says that ScaiVault is the authority; set authority: ScaiVault or approve the plan.",
   },
+  AuthorityUnknown: {
+    kind: "waiting",
+    hint: "Nothing tells yet that ScaiVault is not the authority; the Secret is written when ScaiVault answers, or approve the plan.",
+  },
   ApprovalNeeded: { kind: "waiting", hint: "Review status.plan, then set the approve annotation to its hash." },
   Differs: { kind: "waiting", hint: "Targets differ from the source; nothing is written while apply is Never." },
   NoRoomForMark: { kind: "waiting", hint: "The target has no room for the operator's mark; nothing is written." },

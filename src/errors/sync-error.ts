@@ -50,6 +50,18 @@ export class SyncError extends Error {
   }
 }
 
+/** The same failure as others may be told of it who asked for something else: without what was being done. */
+export function withoutAction(error: SyncError): SyncError {
+  const { reason, message, action, retryAfterMs, code, detail } = error;
+  if (action === undefined || !message.includes(action)) return error;
+  const shown = message.replace(` (${action})`, "").replaceAll(action, "the call");
+  return new SyncError(reason, shown, {
+    ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    ...(code === undefined ? {} : { code }),
+    ...(detail === undefined ? {} : { detail }),
+  });
+}
+
 /** The error as a SyncError; anything foreign becomes `Unexpected` without its text, which may quote values. */
 export function toSyncError(error: unknown, action?: string): SyncError {
   if (error instanceof SyncError) return error;

@@ -30,7 +30,7 @@ export class Liveness {
   }
 
   /**
-   * Watches over something that knows the time of its last attempt (wall clock, ms), e.g. a reflector.
+   * Watches over something that knows the time of its last attempt (monotonic clock, ms), e.g. a reflector.
    * @returns a function that ends this
    */
   watch(name: string, lastAttemptMs: () => number): () => void {
@@ -40,13 +40,13 @@ export class Liveness {
 
   /** Watches over a loop that beats. It counts as alive now. */
   loop(name: string): Heartbeat {
-    let last = this.#clock.now();
+    let last = this.#clock.monotonic();
     const end = this.watch(name, () => last);
-    return { beat: () => (last = this.#clock.now()), end };
+    return { beat: () => (last = this.#clock.monotonic()), end };
   }
 
   check(): LivenessReport {
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     const stale = [...this.#sources].filter(([, last]) => now - last() > this.#limitMs).map(([name]) => name);
     return { ok: stale.length === 0, stale };
   }

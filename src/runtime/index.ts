@@ -31,5 +31,6 @@ export * from "./reflector.ts";
 export * from "./store.ts";
 export * from "./transport.ts";
 export * from "./types.ts";
+export * from "./lanes.ts";
 export * from "./workers.ts";
 export * from "./workqueue.ts";

@@ -92,7 +92,7 @@ export class LeaderElector {
   #lease: Lease | undefined;
   #observed: Observed | undefined;
   #reign: Reign | undefined;
-  /** Wall clock of the last attempt to renew or to acquire. */
+  /** Monotonic time of the last attempt to renew or to acquire. */
   lastAttemptMs = 0;
 
   constructor(options: LeaderElectorOptions) {
@@ -161,7 +161,7 @@ export class LeaderElector {
 
   async #acquire(signal: AbortSignal): Promise<Reign | undefined> {
     while (!signal.aborted) {
-      this.lastAttemptMs = this.#clock.now();
+      this.lastAttemptMs = this.#clock.monotonic();
       const reign = await this.#tryAcquire(signal).catch(() => undefined);
       if (reign !== undefined) {
         this.#tell("acquired", this.#options.identity);
@@ -196,7 +196,7 @@ export class LeaderElector {
     while (reign.held) {
       await this.#clock.sleep(this.#retryMs, reign.over).catch(() => undefined);
       if (!reign.held) return;
-      this.lastAttemptMs = this.#clock.now();
+      this.lastAttemptMs = this.#clock.monotonic();
       const startedMs = this.#clock.monotonic();
       try {
         if (await this.#renew(reign.over)) reign.renewed(startedMs);

@@ -1,4 +1,5 @@
-import { WorkQueue, type Lane, type WorkQueueOptions, type WorkQueueStats } from "./workqueue.ts";
+import type { Lane } from "./lanes.ts";
+import { WorkQueue, type WorkQueueOptions, type WorkQueueStats } from "./workqueue.ts";
 import { WorkerPool, type WorkerOptions } from "./workers.ts";
 
 /** Workers of each queue beside the configured ones, for hand edits of copies and for changes of single objects. */

@@ -121,7 +121,7 @@ export class Reflector<T extends KubeObject> {
   start(): void {
     if (this.#run !== undefined) return;
     const abort = new AbortController();
-    this.lastAttemptMs = this.#clock.now();
+    this.lastAttemptMs = this.#clock.monotonic();
     this.#version = "";
     this.#run = { abort, ended: this.#forever(abort.signal) };
   }
@@ -139,7 +139,7 @@ export class Reflector<T extends KubeObject> {
     while (!signal.aborted) {
       const phase = this.#version === "" ? "list" : "watch";
       try {
-        this.lastAttemptMs = this.#clock.now();
+        this.lastAttemptMs = this.#clock.monotonic();
         if (phase === "list") await this.#list(signal);
         else await this.#watch(signal);
       } catch (error) {
@@ -274,7 +274,7 @@ export class Reflector<T extends KubeObject> {
   }
 
   #contact(): void {
-    this.lastContactMs = this.#clock.now();
+    this.lastContactMs = this.#clock.monotonic();
     this.lastAttemptMs = this.lastContactMs;
   }
 

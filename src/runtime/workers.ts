@@ -1,5 +1,5 @@
 import type { Clock } from "../time/clock.ts";
-import type { Lane, WorkItem, WorkQueue } from "./workqueue.ts";
+import type { Lane, WorkItem, Workload } from "./lanes.ts";
 
 /** What a handler may ask for when it succeeded. */
 export interface WorkResult {
@@ -42,12 +42,12 @@ export class WorkTimeoutError extends Error {
 
 /** Workers of one queue. They begin at once. */
 export class WorkerPool {
-  readonly #queue: WorkQueue;
+  readonly #queue: Workload;
   readonly #options: WorkerOptions;
   readonly #running = new Map<string, AbortController>();
   readonly #loops: Promise<unknown>;
 
-  constructor(queue: WorkQueue, options: WorkerOptions) {
+  constructor(queue: Workload, options: WorkerOptions) {
     this.#queue = queue;
     this.#options = options;
     const { workers, urgentWorkers = 0 } = options;

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { settle, VirtualClock } from "../time/clock.ts";
-import { WorkQueue, type Lane } from "./workqueue.ts";
+import type { Lane } from "./lanes.ts";
+import { WorkQueue } from "./workqueue.ts";
 import { WorkerPool, type WorkHandler } from "./workers.ts";
 
 function build(options: { random?: () => number } = {}) {

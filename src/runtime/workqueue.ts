@@ -1,24 +1,9 @@
 import type { Clock } from "../time/clock.ts";
+import { type Lane, lanes, type WorkItem, type Workload } from "./lanes.ts";
 import { WorkerPool, type WorkerOptions, type WorkHandler } from "./workers.ts";
 
-/**
- * Why a key waits; earlier lanes are served first: somebody changed the object, somebody changed its target, its source or
- * its backend changed (which many may have in common), it failed, it is looked at as a matter of routine.
- */
-export type Lane = "user" | "drift" | "change" | "retry" | "refresh";
-
-/** All lanes, most urgent first. */
-export const lanes: readonly Lane[] = ["user", "drift", "change", "retry", "refresh"];
 /** What some workers take alone, so that it waits for nothing else; a flood of changed objects does not hold up drift. */
 const urgentLanes: readonly Lane[] = ["drift", "user"];
-
-/** What a worker hands to its handler. */
-export interface WorkItem {
-  readonly key: string;
-  readonly lane: Lane;
-  /** How long the key waited, from when it became due, in ms. */
-  readonly waitedMs: number;
-}
 
 export interface WorkQueueOptions {
   readonly clock: Clock;
@@ -73,7 +58,7 @@ const fairnessTurn = 8;
  * A queue of keys. A key waits at most once and is in at most one pair of hands: added while it is being worked on, it comes
  * back when it is done. `run` gives it workers; a `QueueSet` has one queue with its workers for each store.
  */
-export class WorkQueue {
+export class WorkQueue implements Workload {
   readonly #clock: Clock;
   readonly #baseMs: number;
   readonly #maxMs: number;
@@ -110,7 +95,7 @@ export class WorkQueue {
     }
     const due = this.#due.get(key);
     if (due === undefined) {
-      this.#due.set(key, { lane, since: this.#clock.now() });
+      this.#due.set(key, { lane, since: this.#clock.monotonic() });
       this.#enqueue(key, lane);
     } else if (moreUrgent(due.lane, lane) !== due.lane) {
       this.#dequeue(key, due.lane);
@@ -127,7 +112,7 @@ export class WorkQueue {
       this.add(key, lane);
       return;
     }
-    const due = this.#clock.now() + ms;
+    const due = this.#clock.monotonic() + ms;
     const old = this.#delayed.get(key);
     if (old !== undefined && old.due <= due) return;
     old?.cancel();
@@ -247,7 +232,7 @@ export class WorkQueue {
 
   stats(): WorkQueueStats {
     const depth: Record<Lane, number> = { user: 0, drift: 0, change: 0, retry: 0, refresh: 0 };
-    const now = this.#clock.now();
+    const now = this.#clock.monotonic();
     let oldest = now;
     for (const due of this.#due.values()) {
       depth[due.lane] += 1;
@@ -295,7 +280,7 @@ export class WorkQueue {
       if (due === undefined || waiter === undefined) return;
       this.#due.delete(key);
       this.#dequeue(key, due.lane);
-      const now = this.#clock.now();
+      const now = this.#clock.monotonic();
       this.#inFlight.set(key, now);
       waiter.take({ key, lane: due.lane, waitedMs: now - due.since });
     }

@@ -2,10 +2,7 @@ import { SyncError } from "../errors/index.ts";
 import type { Clock } from "../time/clock.ts";
 import { Bucket, type RateLane, rateLanes } from "./bucket.ts";
 import { MAX_RETRY_AFTER_MS } from "./errors.ts";
-import type { Permit, Reservation } from "./types.ts";
-
-/** Endpoint categories of ScaiVault's rate limits that the operator uses (advanced/rate-limiting). */
-export type RateCategory = "read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata" | "whoami";
+import type { Permit, RateCategory, Reservation } from "./types.ts";
 
 /** ScaiVault's documented defaults, calls a minute. A bucket holds one minute's worth. */
 export const defaultLimits: Readonly<Record<RateCategory, number>> = {

@@ -1,11 +1,11 @@
 import { SyncError } from "../errors/index.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "../net/index.ts";
 import type { Clock } from "../time/clock.ts";
-import type { RateBudget, RateCategory } from "./budget.ts";
+import type { RateBudget } from "./budget.ts";
 import { answerError, readErrorAnswer, renewableCodes, type ErrorAnswer } from "./errors.ts";
 import { BROKEN, exchange } from "./http.ts";
 import type { TokenProvider } from "./tokens/provider.ts";
-import type { CallContext, CallReport } from "./types.ts";
+import type { CallContext, CallReport, RateCategory } from "./types.ts";
 
 /** Settings of the connection to one ScaiVault tenant. */
 export interface ScaiVaultOptions {

@@ -255,7 +255,8 @@ export class ScaiVaultClient {
     outcomes: Map<string, BatchOutcome<T>>,
   ): Promise<void> {
     const values = kind === "values";
-    const action = `read ${kind} of ${paths.length === 1 ? (paths[0] ?? "") : `${paths.length} paths`}`;
+    // Names no path: the failure of a joined call is told to everybody who asked.
+    const action = `read ${kind}`;
     const scope = values ? "secrets:read" : "secrets:list";
     if (values) await this.#options.budget.acquire("read", paths.length, context.lane ?? "new", context.signal);
     const answer = await this.#caller.call(

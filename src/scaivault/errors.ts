@@ -7,7 +7,7 @@ export const MAX_RETRY_AFTER_MS = 15 * 60_000;
 
 /** What was asked, for messages: shown to people, so no token and no value belongs into it. */
 export interface CallDescription {
-  /** Such as `read environments/production/stripe` or `read metadata of 100 paths`. */
+  /** Such as `read environments/production/stripe` or `read metadata`. */
   readonly action: string;
   /** The scope that the call needs, such as `secrets:read`. */
   readonly scope?: string;

@@ -1,5 +1,5 @@
 export { type RateLane, rateLanes } from "./bucket.ts";
-export { RateBudget, type RateBudgetOptions, type RateCategory } from "./budget.ts";
+export { RateBudget, type RateBudgetOptions } from "./budget.ts";
 export { type ScaiVaultOptions } from "./caller.ts";
 export { BATCH_SIZE, MAX_DATA_BYTES, ScaiVaultClient } from "./client.ts";
 export { type RawMembers, rawMembers } from "./raw.ts";

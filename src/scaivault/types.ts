@@ -1,7 +1,9 @@
 import type { SecretValue } from "../model/index.ts";
 import type { RateLane } from "./bucket.ts";
-import type { RateCategory } from "./budget.ts";
 import type { RawMembers } from "./raw.ts";
+
+/** Endpoint categories of ScaiVault's rate limits that the operator uses (advanced/rate-limiting). */
+export type RateCategory = "read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata" | "whoami";
 
 /** Searchable, non-secret facts of a secret (core-concepts/secrets). */
 export interface SecretMetadata {

@@ -10,6 +10,18 @@ describe("VirtualClock", () => {
     expect(clock.monotonic()).toBe(250);
   });
 
+  it("can be set on and back, which is no time that passes", async () => {
+    const clock = new VirtualClock(1000);
+    let fired = 0;
+    clock.setTimeout(() => (fired += 1), 100);
+    clock.jump(3_600_000);
+    await clock.advance(99);
+    expect([clock.now(), clock.monotonic(), fired]).toEqual([3_601_099, 99, 0]);
+    clock.jump(-7_200_000);
+    await clock.advance(1);
+    expect([clock.now(), clock.monotonic(), fired]).toEqual([-3_598_900, 100, 1]);
+  });
+
   it("fires timers in order of time, then of setting, at their own time", async () => {
     const clock = new VirtualClock(0);
     const fired: string[] = [];

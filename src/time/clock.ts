@@ -110,15 +110,17 @@ interface VirtualTimer {
 }
 
 /**
- * A clock that stands still until it is moved. `monotonic()` runs along with `now()`.
+ * A clock that stands still until it is moved. `monotonic()` runs along with `now()`, which can also be set like a machine's.
  *
  * Timers fire in the order of their due times (equal times: in the order they were set). Between two due times the real event
  * loop gets a few turns, so that promise chains and local I/O that a timer started can run and set their own timers in time.
  * I/O that takes longer is not waited for: a test waits for a condition and then advances further.
  */
 export class VirtualClock implements Clock {
-  #now: number;
-  readonly #start: number;
+  /** By the monotonic clock, as timers are. */
+  #elapsed = 0;
+  /** Wall clock at the beginning, with what it was set on or back since. */
+  #wall: number;
   #sequence = 0;
   readonly #timers = new Set<VirtualTimer>();
   #moving: Promise<void> = Promise.resolve();
@@ -131,8 +133,7 @@ export class VirtualClock implements Clock {
    *   what a few turns can do is waited for.
    */
   constructor(startMs: number = Date.UTC(2026, 0, 1), options: { readonly settle?: () => Promise<void> } = {}) {
-    this.#now = startMs;
-    this.#start = startMs;
+    this.#wall = startMs;
     const wait = options.settle;
     this.#settle = async () => {
       await settle();
@@ -141,15 +142,20 @@ export class VirtualClock implements Clock {
   }
 
   now(): number {
-    return this.#now;
+    return this.#wall + this.#elapsed;
   }
 
   monotonic(): number {
-    return this.#now - this.#start;
+    return this.#elapsed;
+  }
+
+  /** Sets the wall clock on by `ms`, or back when negative, as a correction of the machine's time does; no time passes. */
+  jump(ms: number): void {
+    this.#wall += ms;
   }
 
   setTimeout(fn: () => void, ms: number, _options?: TimerOptions): () => void {
-    const timer: VirtualTimer = { due: this.#now + cleanDelay(ms), sequence: this.#sequence++, fn };
+    const timer: VirtualTimer = { due: this.#elapsed + cleanDelay(ms), sequence: this.#sequence++, fn };
     this.#timers.add(timer);
     return () => void this.#timers.delete(timer);
   }
@@ -166,7 +172,7 @@ export class VirtualClock implements Clock {
   /** Milliseconds until the next timer, `undefined` when none is set. */
   get nextInMs(): number | undefined {
     const next = this.#next();
-    return next === undefined ? undefined : next.due - this.#now;
+    return next === undefined ? undefined : next.due - this.#elapsed;
   }
 
   /**
@@ -181,14 +187,14 @@ export class VirtualClock implements Clock {
 
   async #advance(ms: number): Promise<void> {
     await this.#settle();
-    const end = this.#now + ms;
+    const end = this.#elapsed + ms;
     for (let next = this.#next(); next !== undefined && next.due <= end; next = this.#next()) {
-      this.#now = Math.max(this.#now, next.due);
+      this.#elapsed = Math.max(this.#elapsed, next.due);
       this.#timers.delete(next);
       next.fn();
       await this.#settle();
     }
-    this.#now = end;
+    this.#elapsed = end;
     await this.#settle();
   }
 

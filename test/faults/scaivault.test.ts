@@ -32,6 +32,8 @@ beforeEach(async () => {
   await op.cluster.apply(copyOf(ns, name, { backend: "aws", path }));
   await op.ready(ns, name);
   await expectCopies(op, ns, name, { password: value });
+  // What was just learned of ScaiVault answers for ten seconds.
+  await op.advance(11_000);
 });
 
 const newToken = () =>
@@ -65,7 +67,8 @@ async function outage(): Promise<string> {
   expect(op.stored(`${below}/${ns}/${name}`)?.version).toBe(1);
   expect((await copies(op, ns, name)).scaivault).toEqual({ password: value });
   for (let passed = 0; passed < 11; passed += 1) await op.advance(60_000);
-  const stale = await op.verdict("SecretSync", ns, name, "False Stale", { virtualMs: 300_000 });
+  await op.interval();
+  const stale = await op.verdict("SecretSync", ns, name, "False Stale", { virtualMs: 30_000 });
   expect(condition(stale, "Ready")?.message).toContain("ScaiVaultUnavailable");
   return next;
 }
@@ -113,6 +116,65 @@ describe("an outage", () => {
     op.hungMs = 1_500;
     await op.advance(10_000);
     await recovered(next);
+  });
+});
+
+describe("an operator that starts while ScaiVault is away", () => {
+  /** Ends the operator, changes something, and starts it without ScaiVault. */
+  async function startBlind(change: () => Promise<void>): Promise<void> {
+    await op.end();
+    await change();
+    await op.scaivault.server.stopListening();
+    await op.start();
+    await op.advance(2_000);
+  }
+
+  it("makes no Secret of the old store for a spec from before the flip: the fence may stand, and does", async () => {
+    const flip = { authority: "ScaiVault" };
+    await op.cluster.apply(copyOf(ns, name, { backend: "aws", path }, flip));
+    await op.ready(ns, name);
+    try {
+      await startBlind(async () => {
+        await rotate("in the old store only");
+        await op.cluster.delete("Secret", ns, name);
+        await op.cluster.apply(copyOf(ns, name, { backend: "aws", path }, { authority: "Source" }));
+      });
+      const held = await op.verdict("SecretSync", ns, name, "False AuthorityUnknown", { virtualMs: 60_000 });
+      expect(verdict(held, "ChangeHeld")).toBe("True AuthorityUnknown");
+      expect(condition(held, "Ready")?.message).toContain(`${below}/${ns}/${name}`);
+      await op.interval();
+      expect(await op.cluster.secretData(ns, name)).toBeUndefined();
+    } finally {
+      await op.scaivault.server.listenAgain();
+    }
+    await op.interval();
+    await op.verdict("SecretSync", ns, name, "False AuthorityFenced", { virtualMs: 60_000 });
+    expect(await op.cluster.secretData(ns, name)).toBeUndefined();
+    expect((await copies(op, ns, name)).scaivault).toEqual({ password: value });
+    await op.cluster.apply(copyOf(ns, name, { backend: "aws", path }, flip));
+    await op.verdict("SecretSync", ns, name, "True SourceChanged");
+    await expectCopies(op, ns, name, { password: value });
+  });
+
+  it("changes no Secret before ScaiVault was seen, but by approval; one write of status, no loop", async () => {
+    let next = "";
+    try {
+      await startBlind(async () => void (next = await rotate("while both are away")));
+      const held = await op.verdict("SecretSync", ns, name, "False AuthorityUnknown", { virtualMs: 60_000 });
+      const seen = await during(op, 10);
+      expect(statusWrites(seen, name)).toBe(0);
+      expect(seen.aws.valueReads).toBe(0);
+      expect((await copies(op, ns, name)).secret).toEqual({ password: value });
+      const approve = { "scaivault.scailabs.ai/approve": held.status?.plan?.hash ?? "" };
+      await op.cluster.patch("SecretSync", ns, name, { metadata: { annotations: approve } });
+      await op.waitFor("the Secret", async () => (await op.cluster.secretData(ns, name))?.["password"] === next);
+    } finally {
+      await op.scaivault.server.listenAgain();
+    }
+    await op.interval();
+    await op.ready(ns, name, { virtualMs: 60_000 });
+    await expectCopies(op, ns, name, { password: next });
+    expect(op.stored(`${below}/${ns}/${name}`)?.version).toBe(2);
   });
 });
 

@@ -77,6 +77,7 @@ const expected: Record<Reason, Health> = {
   DeletionBraked: "Degraded",
   FlipHeld: "Degraded",
   AuthorityFenced: "Degraded",
+  AuthorityUnknown: "Progressing",
   ApprovalNeeded: "Degraded",
   Differs: "Degraded",
   NoRoomForMark: "Degraded",

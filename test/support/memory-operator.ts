@@ -4,7 +4,13 @@
  */
 import { API_VERSION, secretMetadata } from "../../src/api/index.ts";
 import { Observations } from "../../src/catalogue/index.ts";
-import { BackendResolver, createCaches, OperatorTerm, type World } from "../../src/controllers/index.ts";
+import {
+  BackendResolver,
+  createCaches,
+  LingeringCopies,
+  OperatorTerm,
+  type World,
+} from "../../src/controllers/index.ts";
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights, type Tenancy } from "../../src/decide/index.ts";
 import { SyncError } from "../../src/errors/index.ts";
 import { type Mark, type MarkReading, SecretValue } from "../../src/model/index.ts";
@@ -27,7 +33,7 @@ export const MINUTE = 60_000;
 const cluster = "east";
 
 /** One copy as it stands. */
-interface Copy {
+export interface Copy {
   version: number;
   keys: ReadonlyMap<string, string>;
   type: string;
@@ -61,6 +67,8 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
   /** A copy without a mark still carries our label. */
   labelKept = false;
   onChange: (key: string) => void = () => undefined;
+  /** Told of each copy that is about to be removed by the operator. */
+  onRemove: (key: string, copy: Copy | undefined) => void = () => undefined;
   readonly #seal = createMarkSeal(ring);
   readonly #prefix: string;
 
@@ -132,6 +140,7 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
 
   async remove(ref: AnyRef, observed: TargetObservation): Promise<void> {
     await this.#begin(ref, observed);
+    this.onRemove(this.key(ref), this.copies.get(this.key(ref)));
     this.copies.delete(this.key(ref));
     this.#note("remove", ref);
   }
@@ -182,6 +191,8 @@ export class MemoryTarget implements SecretTarget<AnyRef> {
 }
 
 const ring = createKeyRing([Buffer.alloc(32, 3)]);
+/** The key that marks in memory are proven with. */
+export const memoryRing = ring;
 const silent: Logger = {
   debug: () => undefined,
   info: () => undefined,
@@ -199,6 +210,7 @@ export interface SeenStatus {
     readonly message: string;
   }[];
   readonly plan?: { readonly hash: string };
+  readonly lastHandledApproval?: string;
   readonly counts?: Record<string, number>;
 }
 
@@ -209,11 +221,17 @@ export class MemoryOperator {
   readonly scaivault = new MemoryTarget("scaivault");
   readonly secrets = new MemoryTarget("kubernetes-secret");
   readonly statusWrites: string[] = [];
+  /** Prefixes that were listed in ScaiVault. */
+  readonly lists: string[] = [];
+  /** Every write of status fails with this. */
+  statusFailure: Error | undefined;
   /** Reads of credentials. */
   credentialReads = 0;
   credentialFailure: SyncError | undefined;
   /** Awaited by each read of a credential. */
   beforeCredential: (() => Promise<void>) | undefined;
+  /** The namespace of all objects is being deleted. */
+  dying = false;
   /** Names what makes a new store identity beside the region. */
   credential = "";
   readonly #sources = new Map<string, MemorySource>();
@@ -222,7 +240,7 @@ export class MemoryOperator {
   #revision = 0;
   readonly #tenancy: readonly Tenancy[] | undefined;
 
-  constructor(options: { tenancy?: readonly Tenancy[] } = {}) {
+  constructor(options: { tenancy?: readonly Tenancy[]; budgets?: World["budgets"] } = {}) {
     this.#tenancy = options.tenancy;
     const { clock, caches } = this;
     this.secrets.onChange = (key) => this.#mirror(key);
@@ -246,26 +264,32 @@ export class MemoryOperator {
       rights: { refusal: () => undefined, ambientIdentity: () => true, endpoints: () => ["*"] },
       make: ({ backend }) => {
         const place = backend.spec.awsSecretsManager?.region ?? backend.spec.hashicorpVault?.address ?? "";
-        const id = `${place} ${this.credential}`;
+        const id = `${place} ${backend.spec.awsSecretsManager?.auth.secretRef?.name ?? ""} ${this.credential}`;
         return { identityKey: id, identity: place, create: () => this.source(place) };
       },
     });
     this.world = {
       clock,
       cluster,
-      budgets: { objects: 1000, matches: 1000 },
+      budgets: options.budgets ?? { objects: 1000, matches: 1000 },
       caches,
       client: this.#client(),
       registry: undefined as never,
       resolver,
       rights,
       ring,
-      brakes: new BrakeWindows({ startedMs: clock.now() }),
+      brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
+      lingering: new LingeringCopies(),
       secrets: this.secrets as World["secrets"],
       scaivault: {
         id: "memory",
         role: "Writer",
         takeOverFrom: new Set(),
+        list: (prefix) => {
+          this.lists.push(prefix);
+          if (this.scaivault.failure !== undefined) return Promise.reject(this.scaivault.failure);
+          return Promise.resolve([...this.scaivault.copies.keys()].filter((path) => path.startsWith(prefix)));
+        },
         target: this.scaivault as never,
         observations: new Observations({ target: this.scaivault as never, clock, onReachability: () => undefined }),
       },
@@ -303,7 +327,13 @@ export class MemoryOperator {
     const term = new OperatorTerm({
       clock: this.clock,
       workers: 4,
-      world: (registry) => Object.assign(this.world as { registry: unknown }, { registry }) as World,
+      // Windows live in memory: each term begins with its own, as in the composition root.
+      world: (registry) =>
+        Object.assign(this.world as object, {
+          registry,
+          brakes: new BrakeWindows({ startedMs: this.clock.monotonic() }),
+          lingering: new LingeringCopies(),
+        }) as World,
     });
     this.#term = { run: term.run(abort.signal), abort };
   }
@@ -376,7 +406,7 @@ export class MemoryOperator {
 
   #apply(store: Store<KubeObject>, kind: string, namespace: string, name: string, spec: object): void {
     const before = store.get(`${namespace}/${name}`);
-    const { uid, creationTimestamp, generation = 0, finalizers } = before?.metadata ?? {};
+    const { uid, creationTimestamp, generation = 0, finalizers, deletionTimestamp } = before?.metadata ?? {};
     store.upsert({
       apiVersion: API_VERSION,
       kind,
@@ -388,6 +418,7 @@ export class MemoryOperator {
         resourceVersion: String(++this.#revision),
         creationTimestamp: creationTimestamp ?? new Date(this.clock.now()).toISOString(),
         ...(finalizers === undefined ? {} : { finalizers }),
+        ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
       },
       spec,
       ...((before as { status?: unknown } | undefined)?.status === undefined
@@ -426,6 +457,7 @@ export class MemoryOperator {
     const storeOf = (plural: string) => (plural.startsWith("federation") ? this.caches.backends : this.caches.syncs);
     const client = {
       applyStatus: (resource: { plural: string }, body: KubeObject & { status: unknown }) => {
+        if (this.statusFailure !== undefined) return Promise.reject(this.statusFailure);
         const store = storeOf(resource.plural);
         const object = store.get(keyOf(body.metadata));
         this.statusWrites.push(`${resource.plural} ${keyOf(body.metadata)}`);
@@ -434,7 +466,11 @@ export class MemoryOperator {
         return Promise.resolve({ metadata: { ...store.get(keyOf(body.metadata))?.metadata } });
       },
       findMetadata: (resource: { plural: string }) =>
-        Promise.resolve(resource.plural === "namespaces" ? { metadata: { name: "team" } } : undefined),
+        Promise.resolve(
+          resource.plural === "namespaces"
+            ? { metadata: { name: "team", ...(this.dying ? { deletionTimestamp: "now" } : {}) } }
+            : undefined,
+        ),
       groupDiscovery: () => Promise.resolve([{ name: "secretsyncs", verbs: ["create"] }]),
       mergePatch: (resource: { plural: string }, at: { namespace?: string; name: string }, patch: unknown) => {
         const store = storeOf(resource.plural);

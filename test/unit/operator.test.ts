@@ -252,6 +252,93 @@ describe("brakes", () => {
     expect(written() - before).toBeLessThan(20);
   });
 
+  /** Objects of one backend, copied, of which some secrets then go for good. */
+  async function many(count: number): Promise<void> {
+    await running();
+    op.aws("us-east-1", { syncInterval: "1m" });
+    for (let n = 0; n < count; n += 1) {
+      op.source("us-east-1").put(`prod/s${n}`, "one");
+      op.both(`s${n}`, { deletionPolicy: "Delete", cleanupPolicy: "Delete" });
+    }
+    await op.advance(2 * MINUTE);
+  }
+  const kept = (count: number) => Array.from({ length: count }, (_, n) => n).filter((n) => secret(`s${n}`) === "one");
+  async function vanish(...gone: number[]): Promise<void> {
+    for (const n of gone) op.source("us-east-1").remove(`prod/s${n}`);
+    await op.advance(3 * MINUTE);
+  }
+
+  it("go on counting when the credential is rotated", async () => {
+    await many(20);
+    await vanish(0, 1);
+    expect(kept(20)).toHaveLength(18);
+    op.rotate("key-2");
+    await vanish(2, 3);
+    expect(kept(20)).toHaveLength(18);
+    expect(op.ready("s2")).toBe("False DeletionBraked");
+  });
+
+  it("count over all backends and credentials that read one store", async () => {
+    await running();
+    for (const n of [0, 1, 2]) {
+      const auth = { secretRef: { name: `key-${n}` } };
+      op.backend({ awsSecretsManager: { region: "us-east-1", auth }, syncInterval: "1m" }, `aws-${n}`);
+      op.source("us-east-1").put(`prod/s${n}`, "one");
+      const source = { backendRef: { name: `aws-${n}` }, path: `prod/s${n}` };
+      op.sync(`s${n}`, { source, targets: { kubernetesSecret: {} }, deletionPolicy: "Delete" });
+    }
+    await op.advance(2 * MINUTE);
+    await vanish(0, 1, 2);
+    expect(kept(3)).toHaveLength(2);
+  });
+
+  it("count for each backend alone, too: of another account of the store there may be many more", async () => {
+    await many(40);
+    const auth = { secretRef: { name: "small" } };
+    op.backend({ awsSecretsManager: { region: "us-east-1", auth }, syncInterval: "1m" }, "small");
+    for (const n of [40, 41, 42]) {
+      op.source("us-east-1").put(`prod/s${n}`, "one");
+      const source = { backendRef: { name: "small" }, path: `prod/s${n}` };
+      op.sync(`s${n}`, { source, targets: { kubernetesSecret: {} }, deletionPolicy: "Delete" });
+    }
+    await op.advance(2 * MINUTE);
+    await vanish(40, 41, 42);
+    expect(kept(43)).toHaveLength(43);
+  });
+
+  it("go on counting when objects are deleted together with their backend", async () => {
+    await many(20);
+    await vanish(0, 1);
+    op.caches.backends.remove("team/aws");
+    for (const n of [5, 6, 7, 8, 9]) op.remove(`s${n}`);
+    await op.advance(5_000);
+    expect(op.caches.syncs.get("team/s5")).toBeUndefined();
+    expect(kept(20)).toHaveLength(18);
+  });
+
+  it("do not open when the machine's clock is set on: ten minutes after a start are minutes that passed", async () => {
+    await running();
+    op.aws("us-east-1", { syncInterval: "1h" });
+    op.source("us-east-1").put("prod/a", "one");
+    op.both("a", { deletionPolicy: "Delete" });
+    await op.advance(INTERVAL);
+    await op.stop();
+    op.start();
+    op.source("us-east-1").remove("prod/a");
+    await op.advance(2_000);
+    for (let hours = 0; hours < 3; hours += 1) {
+      op.clock.jump(3_600_000);
+      op.annotate("a", { "scaivault.scailabs.ai/sync-requested-at": `request-${hours}` });
+      await op.advance(31_000);
+    }
+    expect([secret("a"), op.ready("a")]).toEqual(["one", "False DeletionUnconfirmed"]);
+    op.aws("us-east-1", { syncInterval: "1m" });
+    await op.advance(7 * MINUTE);
+    expect([secret("a"), op.ready("a")]).toEqual(["one", "False DeletionBraked"]);
+    await op.advance(2 * INTERVAL);
+    expect([secret("a"), op.ready("a")]).toEqual([undefined, "False SourceNotFound"]);
+  });
+
   it("do not stay held by objects that are gone", async () => {
     await running();
     for (let n = 0; n < 10; n += 1) {
@@ -421,6 +508,37 @@ describe("a subtree", () => {
     expect(op.status("tree").counts).toMatchObject({ found: 3 });
   });
 
+  it.each(["Retain", "Delete"])(
+    "finds copies again that only ScaiVault has, when their secrets went while nobody looked (%s)",
+    async (deletionPolicy) => {
+      await running();
+      const source = op.source("us-east-1");
+      for (let n = 0; n < 12; n += 1) source.put(`tree/s${n}`, `value ${n}`);
+      const targets = { scaivault: { path: "env/**" } };
+      op.sync("tree", { source: { backendRef: { name: "aws" }, subtree: "tree/**" }, targets, deletionPolicy });
+      await op.advance(INTERVAL);
+      expect([op.ready("tree"), op.scaivault.copies.size]).toEqual(["True InSync", 12]);
+      await op.stop();
+      source.remove("tree/s1");
+      // What others keep below it is none of ours.
+      op.scaivault.copies.set("env/foreign", { version: 1, keys: new Map(), type: "kv", fields: new Map() });
+      op.start();
+      const lists = op.lists.length;
+      await op.advance(2_000);
+      expect(op.status("tree").counts).toMatchObject({ found: 12 });
+      expect(op.ready("tree")).toContain("False");
+      await op.advance(9 * MINUTE);
+      expect(op.scaivault.copies.has("env/s1")).toBe(true);
+      await op.advance(6 * MINUTE + INTERVAL);
+      expect(op.ready("tree")).toBe("True InSync");
+      expect(op.scaivault.copies.has("env/s1")).toBe(deletionPolicy === "Retain");
+      expect(op.status("tree").counts).toMatchObject({ found: deletionPolicy === "Retain" ? 12 : 11 });
+      expect(op.scaivault.copies.has("env/foreign")).toBe(true);
+      // Once a start and object.
+      expect(op.lists.length - lists).toBe(1);
+    },
+  );
+
   it.each([
     ["Secrets", { kubernetesSecret: { nameTemplate: "tree-{path}" } }, () => op.secrets.copies.get("team/tree-s1")],
     ["ScaiVault", { scaivault: { path: "env/**" } }, () => op.scaivault.copies.get("env/s1")],
@@ -438,6 +556,125 @@ describe("a subtree", () => {
     expect(JSON.stringify([...(copy()?.keys ?? [])])).toContain("third");
     expect(op.status("tree").conditions?.some(({ reason }) => reason === "VersionWentBack")).toBe(true);
   });
+});
+
+it("takes a flood of sync requests of one namespace by its share, and asks ScaiVault no more often either", async () => {
+  await running();
+  op.aws("us-east-1", { syncInterval: "24h" });
+  const names = Array.from({ length: 104 }, (_, n) => `o${n}`);
+  for (const name of names) {
+    op.source("us-east-1").put(`prod/${name}`, "one");
+    op.both(name);
+  }
+  await op.advance(5_000);
+  const { polls } = op.source("us-east-1").calls;
+  const [before, asked] = [polls.length, op.scaivault.asked.length];
+  for (let second = 0; second < 10; second += 1) {
+    for (const name of names) op.annotate(name, { "scaivault.scailabs.ai/sync-requested-at": `${name}-${second}` });
+    await op.advance(1_000);
+  }
+  const paths = polls.slice(before).flatMap((poll) => [...poll.paths]);
+  expect(new Set(paths).size).toBe(104);
+  expect(paths.length).toBeLessThanOrEqual(100 + 11);
+  expect(op.scaivault.asked.length - asked).toBeLessThanOrEqual(2 * paths.length);
+});
+
+describe("an approval", () => {
+  const APPROVE = "scaivault.scailabs.ai/approve";
+  const hash = () => op.status("a").plan?.hash ?? "";
+  const approve = async (given: string) => {
+    op.annotate("a", { [APPROVE]: given });
+    await op.advance(2_000);
+  };
+
+  /** The same secret is gone again, with the same versions on all sides as before. */
+  async function goneAgain(): Promise<void> {
+    op.source("us-east-1").put("prod/a", "one");
+    await op.advance(2 * MINUTE);
+    expect(op.ready("a")).toBe("True InSync");
+    op.source("us-east-1").remove("prod/a");
+    await op.advance(3 * MINUTE);
+    expect(op.ready("a")).toBe("False ApprovalNeeded");
+  }
+
+  async function waiting(): Promise<string> {
+    await running();
+    op.aws("us-east-1", { syncInterval: "1m" });
+    op.both("a", { deletionPolicy: "Delete", conflictResolution: "manual" });
+    await goneAgain();
+    return hash();
+  }
+
+  it("is used once: it says nothing of the very same plan when that comes again, nor after a restart", async () => {
+    const first = await waiting();
+    await approve(first);
+    expect([secret("a"), op.scaivault.copies.size]).toEqual([undefined, 0]);
+    expect(op.status("a").lastHandledApproval).toBe(first);
+    await goneAgain();
+    await op.stop();
+    op.start();
+    await op.advance(15 * MINUTE);
+    expect([secret("a"), op.ready("a")]).toEqual(["one", "False ApprovalNeeded"]);
+    expect(hash()).not.toBe(first);
+    await approve(hash());
+    expect(secret("a")).toBeUndefined();
+  });
+
+  it("stays good for what it named and what failed, and for nothing else", async () => {
+    const first = await waiting();
+    op.scaivault.beforeWrite = () => Promise.reject(new SyncError("ScaiVaultUnavailable", "down"));
+    await approve(first);
+    expect([secret("a"), op.scaivault.copies.size]).toEqual([undefined, 1]);
+    op.scaivault.beforeWrite = undefined;
+    await op.advance(MINUTE);
+    expect(op.scaivault.copies.size).toBe(0);
+    await goneAgain();
+    expect(secret("a")).toBe("one");
+  });
+
+  it("does nothing when status cannot say first that it is used", async () => {
+    const first = await waiting();
+    op.statusFailure = new Error("the API server is away");
+    await approve(first);
+    expect([secret("a"), op.scaivault.copies.size]).toEqual(["one", 1]);
+    op.statusFailure = undefined;
+    await op.advance(MINUTE);
+    expect([secret("a"), op.status("a").lastHandledApproval]).toEqual([undefined, first]);
+  });
+});
+
+it("lets the next object in as soon as another goes, when a namespace is over its budget", async () => {
+  op = new MemoryOperator({ budgets: { objects: 2, matches: 1000 } });
+  op.start();
+  op.aws("us-east-1", { syncInterval: "24h" });
+  for (const name of ["a", "b", "c", "d"]) {
+    op.source("us-east-1").put(`prod/${name}`, "one");
+    op.both(name);
+    await op.advance(2_000);
+  }
+  const all = () => ["a", "b", "c", "d"].map((name) => op.ready(name));
+  expect(all()).toEqual(["True InSync", "True InSync", "False BudgetExceeded", "False BudgetExceeded"]);
+  op.remove("a");
+  await op.advance(2_000);
+  expect(all()).toEqual(["- -", "True InSync", "True InSync", "False BudgetExceeded"]);
+});
+
+it("takes up a shorter interval of an object, or of its backend, at once", async () => {
+  await running();
+  op.aws("us-east-1", { syncInterval: "24h" });
+  op.source("us-east-1").put("prod/a", "one");
+  op.both("a");
+  await op.advance(2_000);
+  op.both("a", { syncInterval: "1m" });
+  op.source("us-east-1").put("prod/a", "two");
+  await op.advance(MINUTE + 2_000);
+  expect(secret("a")).toBe("two");
+  op.both("a");
+  await op.advance(25 * 60 * MINUTE);
+  op.aws("us-east-1", { syncInterval: "1m" });
+  op.source("us-east-1").put("prod/a", "three");
+  await op.advance(MINUTE + 2_000);
+  expect(secret("a")).toBe("three");
 });
 
 it("puts a status right that others wrote, within an interval", async () => {

@@ -4,6 +4,7 @@
 -- Reasons that end by themselves, or when something that is on its way arrives. Every other reason that is not Ready needs
 -- a person, and is Degraded; so is one that this script does not know.
 local comes = {
+  AuthorityUnknown = true,
   BackendNotFound = true,
   BackendNotReady = true,
   CredentialNotFound = true,

@@ -12,6 +12,7 @@ import {
   renderScaiVault,
   renderSecret,
   sameContent,
+  sightOf,
   sourceIDOf,
   vaultSourceIDOf,
   writeMark,
@@ -71,6 +72,8 @@ export class PairWorld {
   hasSecret = true;
   vaultGoneBelieved = false;
   vaultUnknown = false;
+  /** What this process saw in ScaiVault last; a restart forgets it. */
+  vaultSeen: TargetInput["lastSeen"];
   markMoved = false;
   /** The operator only reads ScaiVault. */
   reader = false;
@@ -137,6 +140,19 @@ export class PairWorld {
   }
 
   observe(kind: TargetKind): TargetObservation {
+    if (kind !== "ScaiVault" || !this.vaultUnknown) return this.observeTruly(kind);
+    return {
+      presence: "Unknown",
+      version: "",
+      mark: { state: "None" },
+      content: "Unknown",
+      metadataAsDeclared: true,
+      fence: "",
+    };
+  }
+
+  /** What stands there, whether it can be seen or not. */
+  observeTruly(kind: TargetKind): TargetObservation {
     const target = this.target(kind);
     const none = {
       version: "",
@@ -145,7 +161,6 @@ export class PairWorld {
       metadataAsDeclared: true,
       fence: "",
     } as const;
-    if (kind === "ScaiVault" && this.vaultUnknown) return { presence: "Unknown", ...none };
     if (target.value === undefined) return { presence: "Absent", ...none };
     const mark = readMark(ring, this.targetID(kind), target.marked);
     const version = kind === "ScaiVault" ? String(target.version) : "";
@@ -241,6 +256,7 @@ export class PairWorld {
     const observation = this.observe(kind);
     const before = kind === "ScaiVault" ? this.predecessors : undefined;
     const verdict = incumbentOf(observation.mark, self, ring, ({ name }) => this.living.has(name), before);
+    if (kind === "ScaiVault") this.vaultSeen = sightOf(observation, verdict.incumbent) ?? this.vaultSeen;
     return {
       kind,
       ref: kind === "ScaiVault" ? VAULT_PATH : "stripe",
@@ -255,7 +271,11 @@ export class PairWorld {
       markMoved: this.markMoved,
       knownBefore: this.knownBefore,
       ...(kind === "ScaiVault"
-        ? { sourceID: vaultSourceIDOf(ring, VAULT_PATH), goneBelieved: this.vaultGoneBelieved }
+        ? {
+            sourceID: vaultSourceIDOf(ring, VAULT_PATH),
+            goneBelieved: this.vaultGoneBelieved,
+            ...(this.vaultSeen === undefined ? {} : { lastSeen: this.vaultSeen }),
+          }
         : {}),
     };
   }

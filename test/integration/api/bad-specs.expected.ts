@@ -159,6 +159,8 @@ export const kubectlLines: Readonly<Record<string, string>> = {
   "grant-token-part":
     'spec.grants[0].read[0]: Invalid value: "prod/x-{namespace}/**": write globs such as prod/shared/** or prod/{namespace}/**: no empty segments, and `{namespace}` fills a whole segment',
   "grant-dots": 'spec.grants[0].read[0]: Invalid value: "prod/../x": write the glob without `.` and `..` segments',
+  "grant-double-star":
+    'spec.grants[0].read[0]: Invalid value: "prod/**b": write `**` as a whole segment, such as prod/** or prod/**/db',
   "grant-wildcards":
     'spec.grants[0].read[0]: Invalid value: "*/*/*/*/*/*/*/*/*": write at most 8 wildcards in one glob',
   "grant-twice": 'spec.grants[1]: Duplicate value: {"name":"a"}',

@@ -126,6 +126,7 @@ export const badSpecs: readonly Bad[] = [
   aws("backend-interval", { syncInterval: "29s" }),
   aws("grant-token-part", { grants: [{ name: "a", namespaces: { names: ["b"] }, read: ["prod/x-{namespace}/**"] }] }),
   aws("grant-dots", { grants: [{ name: "a", namespaces: { names: ["b"] }, read: ["prod/../x"] }] }),
+  aws("grant-double-star", { grants: [{ name: "a", namespaces: { names: ["b"] }, read: ["prod/**b"] }] }),
   aws("grant-wildcards", { grants: [{ name: "a", namespaces: { names: ["b"] }, read: ["*/*/*/*/*/*/*/*/*"] }] }),
   aws("grant-twice", {
     grants: [

@@ -69,6 +69,7 @@ describe("apply: OnApproval", () => {
     await approve("approval", hash);
     await op.ready(ns, "approval");
     expect([await secret("approval"), stored("approval")]).toEqual(["v1", "v1"]);
+    expect((await status("approval"))?.lastHandledApproval).toBe(hash);
     // The old approval says nothing of the next version.
     await op.aws.put("policies/approval", "v2");
     await op.interval();

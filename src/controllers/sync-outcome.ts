@@ -1,0 +1,14 @@
+import type { SyncError } from "../errors/index.ts";
+import type { PairResult } from "./evaluate.ts";
+import type { ExecutedPair } from "./execute.ts";
+import type { Subject } from "./subject.ts";
+
+/** What a reconcile of one object came to; `plan` prints it, `run` makes a status of it. */
+export interface SyncOutcome {
+  readonly subject: Subject;
+  readonly pairs: readonly { readonly result: PairResult; readonly executed: ExecutedPair | undefined }[];
+  /** Paths that could not become a pair. */
+  readonly problems: readonly { readonly path: string; readonly error: SyncError }[];
+  readonly planHash: string;
+  readonly wrote: boolean;
+}
