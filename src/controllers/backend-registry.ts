@@ -78,8 +78,8 @@ export class BackendRegistry {
 
   /**
    * Takes the outcome of a backend's checks in. A changed identity makes a new base: facts and beliefs of the old one
-   * are gone with its poller. The old one is not asked anything any more; what it is reading comes to its end, so that a
-   * new credential costs nobody a failure.
+   * are gone with its poller. The old one is not asked anything any more; objects move to the new one's queue, which
+   * gives their reads up and makes them anew, and any other read comes to its end: a new credential costs nobody a failure.
    * @param location where the secrets live, as the spec that was checked says it
    * @returns true when anything changed for those who depend on the backend
    */

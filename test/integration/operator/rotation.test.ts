@@ -238,7 +238,7 @@ it("AppRole secret id", async () => {
   });
 });
 
-it("static AWS keys; what is being read with the old one comes to its end", async () => {
+it("static AWS keys; a read that is under way with the old one is made anew and fails nothing", async () => {
   const key = (id: string) => ({
     accessKeyId: id,
     secretAccessKey: `secret-of-${id}`,
