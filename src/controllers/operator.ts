@@ -235,12 +235,18 @@ export class OperatorTerm {
   #syncUpdated(object: KubeObject, old: KubeObject): void {
     if (specChanged(object, old)) {
       this.#enqueueSync(object, "user");
-      const view = viewSync(object);
-      const state = view.ok ? this.#registry.get(backendKeyOf(view.object)) : undefined;
-      if (state?.state === "Usable") state.store.poller.reconsider();
+      this.#intervalChanged(object, old);
       return;
     }
     if (object.metadata.resourceVersion !== old.metadata.resourceVersion) this.#countsChanged(object);
+  }
+
+  /** A shorter interval counts from now on, not from the next poll on. */
+  #intervalChanged(object: KubeObject, old: KubeObject): void {
+    const [now, before] = [viewSync(object), viewSync(old)];
+    if (!now.ok || (before.ok && before.object.spec.syncInterval === now.object.spec.syncInterval)) return;
+    const state = this.#registry.get(backendKeyOf(now.object));
+    if (state.state === "Usable") state.store.poller.reconsider();
   }
 
   #syncDeleted(object: KubeObject): void {
