@@ -52,9 +52,9 @@ export const goals: readonly Goal[] = [
     test: "steady",
   },
   {
-    what: "steady, 1,000: at most 0.5 CPU seconds a minute, polled each minute",
+    what: "steady, 1,000: at most 0.5 CPU seconds a minute",
     run: "steady-asm-1000",
-    measured: (run) => `${cpuPerMinute(run)} s`,
+    measured: (run) => `${cpuPerMinute(run)} s, polled each ${String(run["interval"])}`,
     met: (run) => cpuPerMinute(run) <= 0.5,
     test: "steady",
   },
@@ -117,4 +117,23 @@ export const goals: readonly Goal[] = [
     met: (run) => number(run, "foreignMB") <= 10,
     test: "foreign",
   },
+];
+
+/** The command lines of the runs that are kept, in the order in which `npm run bench -- all` makes them. */
+export const keptRuns: readonly string[] = [
+  "cold --size 1000",
+  "throttle --size 1000",
+  "hang --size 1000",
+  "drift --size 1000",
+  // The others were measured with a look each minute.
+  "steady --size 1000 --interval 60s",
+  "propagation --size 1000 --interval 60s",
+  "restart --size 1000",
+  "outage --size 1000",
+  "foreign",
+  "steady --size 10000",
+  "cold --size 200 --backend vault",
+  "steady --size 200 --backend vault",
+  "propagation --size 200 --backend vault",
+  "restart --size 200 --backend vault",
 ];

@@ -15,7 +15,9 @@ import { step } from "../local/quickstart/world.ts";
 import { vaultClient } from "../local/vault-client.ts";
 import { bundle } from "../scripts/build.ts";
 import { parseDuration } from "../src/api/index.ts";
+import { run } from "../local/run.ts";
 import { startVaultProxy } from "../local/vault-proxy.ts";
+import { keptRuns } from "./goals.ts";
 import { runScenario, type BenchRun } from "./measure.ts";
 import { Outside } from "./outside.ts";
 import { resultsFolder, writeReport } from "./report.ts";
@@ -36,6 +38,7 @@ const usage = [
   "usage: npm run bench -- SCENARIO [--size N] [--backend asm|vault] [--targets kubernetes|scaivault|both]",
   "                        [--interval 30s] [--outage 2m] [--foreign 50000] [--json] [--save]",
   ...scenarios.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`),
+  "  all          makes all runs that are kept, which takes half an hour with nothing else on the machine, then the report",
   "  report       makes docs/benchmarks.md and its plots from the runs that --save kept in bench/results",
 ].join("\n");
 
@@ -193,6 +196,22 @@ async function main(options: Options): Promise<number> {
   }
 }
 
+/** Makes all runs that are kept, one after another, each in a process and an environment of its own, and then the report. */
+async function all(): Promise<number> {
+  let failed = 0;
+  for (const line of keptRuns) {
+    console.error(`== ${line}`);
+    const args = [...process.execArgv, import.meta.filename, ...line.split(" "), "--save", "--json"];
+    const { code, stdout, stderr } = await run(process.execPath, args);
+    if (code === 0) console.log(stdout.trim().split("\n").at(-1));
+    else console.error(stderr.trim().split("\n").slice(-12).join("\n"));
+    failed += code === 0 ? 0 : 1;
+  }
+  await writeReport();
+  return failed === 0 ? 0 : 1;
+}
+
+if (process.argv[2] === "all") process.exit(await all());
 if (process.argv[2] === "report") {
   await writeReport();
   process.exit(0);

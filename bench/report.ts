@@ -148,6 +148,7 @@ export function partsOf(runs: Runs): ReadonlyMap<string, string> {
     ],
     ["runs", `${note}\n\n${runTable(runs)}`],
     ["peers", `${note}\n\n${peerTable(runs)}`],
+    ["plots", [...chartsOf(runs)].map(([file, { title }]) => `![${title}](images/${file})`).join("\n")],
   ]);
 }
 
@@ -161,8 +162,8 @@ function lineChart(runs: Runs, title: string, unit: string, name: string, more: 
   return { title, unit, bars: [{ label: "this operator", value: ours, kind: "ours" }, ...more, ...theirs] };
 }
 
-/** Plots by file name. */
-export function plotsOf(runs: Runs): ReadonlyMap<string, string> {
+/** Charts by file name, of the runs that there are. */
+function chartsOf(runs: Runs): ReadonlyMap<string, Chart> {
   const charts = new Map<string, Chart>();
   const floorSeconds = Number(runs.get(cold)?.["floorSeconds"]);
   const floor: Bar = { label: "the same writes alone", value: floorSeconds, kind: "floor" };
@@ -188,7 +189,12 @@ export function plotsOf(runs: Runs): ReadonlyMap<string, string> {
       "bench-drift.svg",
       lineChart(runs, "A hand edit until it is repaired, at most", "s", "a hand edit until it is repaired, at most s"),
     );
-  return new Map([...charts].map(([file, chart]) => [file, barChart(chart)]));
+  return charts;
+}
+
+/** Plots by file name. */
+export function plotsOf(runs: Runs): ReadonlyMap<string, string> {
+  return new Map([...chartsOf(runs)].map(([file, chart]) => [file, barChart(chart)]));
 }
 
 /** Puts the parts between their markers `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`. @throws when a marker is missing */
