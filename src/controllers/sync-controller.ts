@@ -16,8 +16,6 @@ import type { World } from "./world.ts";
 
 const MAX_BACKOFF_MS = 300_000;
 const MOVED_MS = 50;
-/** How long after the start an object may say nothing because its store was not polled yet. */
-const FIRST_POLL_MS = 2_000;
 
 /** Reconciles SecretSyncs: gather, plan, execute, status. Level-triggered: it looks at everything each time. */
 export class SyncController {
@@ -27,10 +25,8 @@ export class SyncController {
   readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
   readonly #requests = new SyncRequests();
-  readonly #startedMs: number;
 
   constructor(world: World, status: StatusWriter) {
-    this.#startedMs = world.clock.monotonic();
     this.#world = world;
     this.#status = status;
     this.#evaluator = new SyncEvaluator(world, ({ key, sync }) => {
@@ -123,15 +119,10 @@ export class SyncController {
     return now !== undefined && !(now instanceof SyncError) && now.store !== subject.store;
   }
 
-  /**
-   * An object that was never looked at says so; one that was keeps what it says. Right after the start all wait for the first
-   * poll, which is about to end: to say so would be a write for each of them.
-   */
+  /** An object that was never looked at says so; one that was keeps what it says. */
   async #waitingForPoll(object: KubeObject, subject: Subject): Promise<Requeue> {
     const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
     if (before !== undefined) return {};
-    const waitMs = this.#startedMs + FIRST_POLL_MS - this.#world.clock.monotonic();
-    if (waitMs > 0) return { requeueAfterMs: waitMs };
     await this.#report(object, subject, {
       kind: "Refused",
       reason: "Progressing",
