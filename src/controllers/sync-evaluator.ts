@@ -281,8 +281,9 @@ export class SyncEvaluator {
 
 /** How urgent a write to ScaiVault is: what a person just changed or approved, then rotated values, first copies, marks. */
 function writeLane({ sync }: Subject, kind: ActionKind, approved: boolean): WriteLane {
-  const seen = sync.status?.observedGeneration;
-  if (approved || (seen !== undefined && seen !== sync.metadata.generation)) return "user";
+  // 0 is the API server's default: nobody looked at the object yet, so it is a first copy and no change.
+  const seen = sync.status?.observedGeneration ?? 0;
+  if (approved || (seen > 0 && seen !== sync.metadata.generation)) return "user";
   if (kind === "Mark") return "verification";
   return kind === "Create" || kind === "Adopt" ? "new" : "rotated";
 }

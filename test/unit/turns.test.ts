@@ -60,6 +60,23 @@ it("what goes while it waits is not written, and its turn goes to others", async
   expect(budget.available("write")).toBe(10);
 });
 
+it("a new object, whose status is the API server's default, goes after a rotated value", async () => {
+  const budget = await running();
+  op.source("us-east-1").put("prod/a", "one");
+  op.both("a");
+  await op.advance(INTERVAL);
+  await drain(budget);
+  op.source("us-east-1").put("prod/a", "rotated");
+  op.source("us-east-1").put("prod/b", "new");
+  op.both("b", { targets: { scaivault: { path: "env/b" } } });
+  op.editStatus("b", { observedGeneration: 0 });
+  op.annotate("a", { "scaivault.scailabs.ai/sync-requested-at": "now" });
+  await op.advance(11_000);
+  expect([stored("a"), stored("b")]).toEqual([expect.stringContaining("rotated"), undefined]);
+  await op.advance(MINUTE);
+  expect(stored("b")).toContain("new");
+});
+
 it("an approved plan that has to wait is carried out as a whole, by the same approval", async () => {
   const budget = await running();
   op.source("us-east-1").put("prod/a", "one");
