@@ -62,6 +62,31 @@ const outage = evaluated([
   ]),
 ]);
 
+describe("a write that was refused for its rate", () => {
+  const path = (over: Partial<TargetReport>) =>
+    evaluated([pair([target(over), target({ kind: "KubernetesSecret", ref: "a" })])]);
+  const refused = path({ state: "Failed", reason: "RateLimited", message: "a/b: ScaiVault takes no more" });
+  const waits = path({ state: "Pending", reason: "Progressing" });
+
+  it("is still refused while it waits for its turn: the status stays as it is", () => {
+    const previous = syncStatus(input(refused));
+    expect(syncStatus(input(waits, { previous, nowMs: T0 + MINUTE }))).toBe(previous);
+  });
+
+  it("is in sync, or fails otherwise, as soon as it is", () => {
+    const previous = syncStatus(input(refused));
+    expect(shown(syncStatus(input(inSync, { previous })))).toEqual(["Ready=True InSync"]);
+    const denied = path({ state: "Failed", reason: "ScaiVaultDenied", message: "x" });
+    expect(shown(syncStatus(input(denied, { previous })))[0]).toBe("Ready=False ScaiVaultDenied");
+  });
+
+  it("waits like any other after an edit, and when it was not refused before", () => {
+    const previous = syncStatus(input(refused));
+    expect(shown(syncStatus(input(waits, { previous, generation: 2 })))[0]).toBe("Ready=False Progressing");
+    expect(shown(syncStatus(input(waits, { previous: syncStatus(input(inSync)) })))[0]).toBe("Ready=False Progressing");
+  });
+});
+
 describe("conditions of a SecretSync", () => {
   const rows: { name: string; situation: SyncSituation; want: string[] }[] = [
     { name: "in sync", situation: inSync, want: ["Ready=True InSync"] },

@@ -74,7 +74,8 @@ const outages: ReadonlySet<Reason> = new Set<Reason>([
 const fine: ReadonlySet<TargetOutcome["state"]> = new Set<TargetOutcome["state"]>(["InSync", "Retained"]);
 
 /** The one place that makes the status of a SecretSync. Returns `previous` itself when nothing but times would differ. */
-export function syncStatus(input: SyncStatusInput): SecretSyncStatus {
+export function syncStatus(given: SyncStatusInput): SecretSyncStatus {
+  const input = { ...given, situation: stillLimited(given) };
   const { previous, situation, nowMs, generation } = input;
   const verdicts = verdictsOf(input);
   const evaluated = situation.kind === "Evaluated" ? situation : undefined;
@@ -97,6 +98,24 @@ export function syncStatus(input: SyncStatusInput): SecretSyncStatus {
       : { lastHandledApproval: input.handledApproval }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
+}
+
+/**
+ * A write that was refused for its rate and waits for its turn again is still refused: status does not go to and fro
+ * between the two with each attempt.
+ */
+function stillLimited({ situation, previous, generation }: SyncStatusInput): SyncSituation {
+  if (situation.kind !== "Evaluated" || previous?.observedGeneration !== generation) return situation;
+  const limited = new Map(
+    (previous.problems ?? []).filter(({ reason }) => reason === "RateLimited").map((one) => [one.path, one.message]),
+  );
+  if (limited.size === 0) return situation;
+  const said = (target: TargetReport): TargetReport => {
+    const message = limited.get(target.ref);
+    const waits = target.state === "Pending" && target.reason === "Progressing";
+    return waits && message !== undefined ? { ...target, state: "Failed", reason: "RateLimited", message } : target;
+  };
+  return { ...situation, pairs: situation.pairs.map((pair) => ({ ...pair, targets: pair.targets.map(said) })) };
 }
 
 /** Ready first, then whatever else is True. */
