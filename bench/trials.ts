@@ -89,10 +89,11 @@ async function editAndWait(world: BenchWorld, index: number): Promise<number> {
       () => `The edit of ${name} was not repaired; it is ${outside.syncReady(name)}.`,
     );
     for (;;) {
+      // Counted before the look: a repair that comes meanwhile must not be waited for.
+      const known = seen.length;
       const now = await read();
       const last = seen.at(-1);
       if (now.data?.["password"] === before.data?.["password"] && last !== undefined) return last.at - started;
-      const known = seen.length;
       await outside.until(
         () => seen.length > known,
         120_000,

