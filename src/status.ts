@@ -67,8 +67,9 @@ export const readStatus: StatusReader = async (query, { signal }) => {
     }
   };
   try {
-    const [backends, syncs] = await Promise.all([list(ownResources.backends), list(ownResources.syncs)]);
-    return { backends, syncs };
+    // One after the other: what is refused is told of the same kind each time.
+    const backends = await list(ownResources.backends);
+    return { backends, syncs: await list(ownResources.syncs) };
   } finally {
     await client.transport.close();
   }

@@ -87,6 +87,31 @@ describe("a write that was refused for its rate", () => {
   });
 });
 
+describe("a Secret that waits because ScaiVault was not seen", () => {
+  const status = (over: Partial<TargetReport>) => {
+    const unknown = { state: "Held", reason: "AuthorityUnknown", message: "x" } as const;
+    return shown(
+      syncStatus(input(evaluated([pair([target(over), target({ kind: "KubernetesSecret", ref: "a", ...unknown })])]))),
+    );
+  };
+
+  it.each<[TargetReport["state"], Reason]>([
+    ["Failed", "NotGranted"],
+    ["Unknown", "ScaiVaultDenied"],
+    ["Held", "BaseUnknown"],
+  ])("is told by why it was not seen: %s %s", (state, reason) => {
+    const conditions = status({ state, reason, message: "y" });
+    expect(conditions[0]).toBe(`Ready=False ${reason}`);
+    expect(conditions).toContain("ChangeHeld=True AuthorityUnknown");
+  });
+
+  it("is told by its own reason in an outage", () => {
+    expect(status({ state: "Unknown", reason: "ScaiVaultUnavailable", message: "y" })[0]).toBe(
+      "Ready=False AuthorityUnknown",
+    );
+  });
+});
+
 describe("conditions of a SecretSync", () => {
   const rows: { name: string; situation: SyncSituation; want: string[] }[] = [
     { name: "in sync", situation: inSync, want: ["Ready=True InSync"] },

@@ -205,8 +205,15 @@ function withHint(reason: Reason, message: string): string {
 /** Order in which reasons take the place in Ready when there are several. */
 const urgency: readonly TargetOutcome["state"][] = ["Conflict", "Held", "Failed", "Unknown", "Pending"];
 
+/** A Secret that waits because ScaiVault was not seen is told by why it was not seen, unless that is an outage. */
+function causesOf(bad: readonly Bad[]): readonly Bad[] {
+  if (bad.every(({ reason }) => reason !== "AuthorityUnknown")) return bad;
+  const causes = bad.filter(({ reason }) => reason !== "AuthorityUnknown" && !outages.has(reason));
+  return causes.length > 0 ? causes : bad;
+}
+
 function mainReason(situation: Evaluated, bad: readonly Bad[]): [Reason, string] {
-  const [first] = [...bad].sort((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state));
+  const [first] = [...causesOf(bad)].sort((a, b) => urgency.indexOf(a.state) - urgency.indexOf(b.state));
   const reason = first?.reason ?? "Unexpected";
   if (!situation.subtree) return [reason, first?.message ?? ""];
   const good = situation.pairs.filter((pair) => pair.targets.every((target) => fine.has(target.state))).length;

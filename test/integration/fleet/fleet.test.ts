@@ -136,7 +136,8 @@ describe("one content, five clusters", () => {
     for (const op of readers()) expect(await secret(op, "app-1")).toBe("rotated");
     await writer().start();
     await writer().eventually("written", () => Promise.resolve(versionOf("app-1") === 2));
-    await writer().advance(2 * MINUTE);
+    // Readers wait since up to an interval: they look again at most four minutes after the look before.
+    await writer().advance(4 * MINUTE);
     for (const op of readers()) await op.ready(op.ns.team, "app-1");
     await everywhere(async (op) => expect(await secret(op, "app-1")).toBe("rotated"));
     const { scaivault } = await writer().seen();
