@@ -1,9 +1,9 @@
 import type { Config } from "../config/index.ts";
 import type { Check } from "../doctor/index.ts";
-import { SyncError } from "../errors/index.ts";
 import { paint } from "./colours.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { failedResult } from "./failed.ts";
 import { startProgress } from "./progress.ts";
 import { configOf, configOption, isConfig } from "./run.ts";
 import { textOption } from "./status.ts";
@@ -86,9 +86,7 @@ async function handle(doctor: Doctor, args: CommandArguments, io: CommandIO): Pr
       text: renderDoctor(report, io.colours === true),
     };
   } catch (error) {
-    if (!(error instanceof SyncError)) throw error;
-    const { reason, message } = error;
-    return { exitCode: exitCodes.failed, data: { error: { reason, message } }, text: message };
+    return failedResult(error);
   } finally {
     progress.end();
   }

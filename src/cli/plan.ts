@@ -1,8 +1,8 @@
 import type { Config } from "../config/index.ts";
 import type { ObjectPlan } from "../controllers/index.ts";
-import { SyncError } from "../errors/index.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { failedResult } from "./failed.ts";
 import { type Finding, type FindingsReport, renderFindings, sortFindings } from "./findings.ts";
 import { exitCodeOf, planReport, renderReport, withoutPaths } from "./plan-report.ts";
 import { startProgress } from "./progress.ts";
@@ -77,9 +77,7 @@ async function handle(planner: Planner, args: CommandArguments, io: CommandIO): 
     return { exitCode: exitCodeOf(made), data: shown, text: renderReport(shown) };
   } catch (error) {
     // The cluster, or what the configuration's files lack; anything else is a defect.
-    if (!(error instanceof SyncError)) throw error;
-    const { reason, message } = error;
-    return { exitCode: exitCodes.failed, data: { error: { reason, message } }, text: message };
+    return failedResult(error);
   } finally {
     progress.end();
   }

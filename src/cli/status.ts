@@ -1,7 +1,7 @@
-import { SyncError } from "../errors/index.ts";
 import { systemClock } from "../time/clock.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { failedResult } from "./failed.ts";
 import { type SeenObject, statusExitCode, statusReport } from "./status-report.ts";
 import { renderStatus } from "./status-text.ts";
 
@@ -79,8 +79,6 @@ async function handle(read: StatusReader, args: CommandArguments, io: CommandIO)
     const text = renderStatus(report, { colours: io.colours === true, limit: Number(limit) });
     return { exitCode: statusExitCode(report), data: report, text };
   } catch (error) {
-    if (!(error instanceof SyncError)) throw error;
-    const { reason, message } = error;
-    return { exitCode: exitCodes.failed, data: { error: { reason, message } }, text: message };
+    return failedResult(error);
   }
 }

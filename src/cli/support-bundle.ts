@@ -4,6 +4,7 @@ import { bundleEntries, cleanLog, type Part, tarGz } from "../support/index.ts";
 import { systemClock } from "../time/clock.ts";
 import type { CommandArguments, CommandDefinition, CommandIO, CommandResult } from "./command.ts";
 import { exitCodes } from "./exit-codes.ts";
+import { failedResult } from "./failed.ts";
 import { startProgress } from "./progress.ts";
 import { configOf, configOption, isConfig } from "./run.ts";
 import { clusterOptions, textOption } from "./status.ts";
@@ -104,9 +105,7 @@ async function handle(gather: SupportGatherer, args: CommandArguments, io: Comma
     const data = { file, bytes: archive.length, files: entries.map(({ name }) => name), missing };
     return { exitCode: exitCodes.ok, data, text };
   } catch (error) {
-    if (!(error instanceof SyncError)) throw error;
-    const { reason, message } = error;
-    return { exitCode: exitCodes.failed, data: { error: { reason, message } }, text: message };
+    return failedResult(error);
   } finally {
     progress.end();
   }
