@@ -114,6 +114,23 @@ export const observedGeneration = described(
 );
 export const lastHandledSyncRequest = statusText("Last handled value of the annotation sync-requested-at.", 64);
 
+const planCount = (description: string) => described(z.int().min(0).max(2_147_483_647), description);
+export const planStatus = described(
+  z.object({
+    hash: statusText("Name of this plan; the annotation approve releases it. Empty when nothing waits.", 128),
+    add: planCount("Targets to create."),
+    change: planCount("Targets to change."),
+    delete: planCount("Targets to delete."),
+  }),
+  "What waits for an approval.",
+);
+export type PlanStatus = z.infer<typeof planStatus>;
+
+export const lastHandledApproval = statusText(
+  "Last value of the annotation approve that was used; it counts once.",
+  64,
+);
+
 /** The part of metadata that the operator reads. Unknown members are dropped. */
 export const objectMeta = z.object({
   name: z.string(),

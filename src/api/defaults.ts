@@ -1,4 +1,5 @@
 import { parseDuration } from "./durations.ts";
+import type { FederationSpec, TagTransform } from "./federation.ts";
 import type { FederationBackendSpec } from "./federation-backend.ts";
 import type { SecretSyncSpec } from "./secret-sync.ts";
 
@@ -34,6 +35,20 @@ export interface EffectiveSync {
   readonly suspend: boolean;
 }
 
+/** Effective values of `spec.federation`. */
+export interface EffectiveFederation {
+  readonly mode: "sync" | "proxy";
+  readonly runsIn: "Operator" | "ScaiVault";
+  readonly authority: "Source" | "ScaiVault";
+  readonly conflictResolution: "remote_wins" | "local_wins" | "manual";
+  readonly adopt: "Never" | "IfEqual";
+  readonly apply: "Automatic" | "OnApproval" | "Never";
+  readonly deletionPolicy: "Retain" | "Delete";
+  readonly cleanupPolicy: "Retain" | "Delete";
+  readonly naming: "Strict" | "LowerDash";
+  readonly tags: readonly TagTransform[];
+}
+
 function interval(text: string | undefined): { syncInterval: string; syncIntervalMs: number } {
   const chosen = text ?? defaults.syncInterval;
   const ms = parseDuration(chosen);
@@ -44,6 +59,22 @@ function interval(text: string | undefined): { syncInterval: string; syncInterva
 
 export function effectiveBackend(spec: FederationBackendSpec): EffectiveBackend {
   return { ...interval(spec.syncInterval), suspend: spec.suspend ?? false };
+}
+
+export function effectiveFederation(spec: FederationSpec): EffectiveFederation {
+  const authority = spec.authority ?? "Source";
+  return {
+    mode: spec.mode,
+    runsIn: spec.runsIn ?? "Operator",
+    authority,
+    conflictResolution: spec.conflictResolution ?? (authority === "Source" ? "remote_wins" : "local_wins"),
+    adopt: spec.adopt ?? "Never",
+    apply: spec.apply ?? "Automatic",
+    deletionPolicy: spec.deletionPolicy ?? "Retain",
+    cleanupPolicy: spec.cleanupPolicy ?? "Retain",
+    naming: spec.naming ?? "Strict",
+    tags: spec.tags ?? [],
+  };
 }
 
 /** @param backend the backend that `backendRef` names, when it is known; its interval is inherited, nothing else is */

@@ -3,17 +3,21 @@ import {
   backendCounts,
   caRef,
   conditions,
+  lastHandledApproval,
   lastHandledSyncRequest,
   localSecretRef,
   namespaceName,
   objectMeta,
   observedGeneration,
+  planStatus,
   problems,
   statusText,
   syncInterval,
   text,
   timestamp,
 } from "./common.ts";
+import { federation, federationModes, federationRunners, federationStatus } from "./federation.ts";
+import { federatedSpecRules } from "./federation-rules.ts";
 import {
   grantGlobRules,
   dnsLabelRule,
@@ -24,6 +28,7 @@ import {
 } from "./grammar.ts";
 import { API_VERSION } from "./names.ts";
 import { described, rule } from "./rules.ts";
+import { authorities, conflictResolutions } from "./secret-sync.ts";
 
 /** Values of `spec.type`. */
 export const backendTypes = ["aws-secrets-manager", "hashicorp-vault"] as const;
@@ -40,7 +45,7 @@ const awsAuth = described(
       "The operator's own AWS identity. Only for namespaces that the operator's configuration allows (tenancy.ambientIdentity).",
     ).optional(),
   }),
-  "How to log in. Exactly one of secretRef and operator.",
+  "How to log in. Exactly one of secretRef and operator. Only a federation with runsIn ScaiVault can do without; the backend then cannot be a backendRef.",
   [
     rule<object>({
       id: "aws-auth-one",
@@ -55,7 +60,7 @@ const awsAuth = described(
 const awsSecretsManager = described(
   z.object({
     region: text("AWS region, such as us-east-1.", 32, [matchesRegion]),
-    auth: awsAuth,
+    auth: awsAuth.optional(),
   }),
   "AWS Secrets Manager of one account and region. With type aws-secrets-manager only.",
 );
@@ -74,7 +79,7 @@ const vaultAuth = described(
       "A Vault token. It is renewed while it can be.",
     ).optional(),
   }),
-  "How to log in. Exactly one of appRole and token.",
+  "How to log in. Exactly one of appRole and token. Only a federation with runsIn ScaiVault can do without; the backend then cannot be a backendRef.",
   [
     rule<object>({
       id: "vault-auth-one",
@@ -95,7 +100,7 @@ const hashicorpVault = described(
     ),
     namespace: text("Vault namespace (Enterprise, HCP), such as team/billing.", 256, [vaultNamespaceRule]).optional(),
     caRef: caRef.optional(),
-    auth: vaultAuth,
+    auth: vaultAuth.optional(),
   }),
   "HashiCorp Vault, KV version 1 or 2. With type hashicorp-vault only.",
 );
@@ -138,8 +143,9 @@ export const federationBackendSpec = described(
     awsSecretsManager: awsSecretsManager.optional(),
     hashicorpVault: hashicorpVault.optional(),
     syncInterval: syncInterval(
-      "How often the store is polled, and default of its SecretSyncs: 30s to 24h. Default: 15m.",
+      "How often the store is polled, and default of its SecretSyncs: 30s to 24h; 1m to 24h where ScaiVault runs the federation. Default: 15m.",
     ).optional(),
+    federation: federation.optional(),
     grants: described(
       z.array(grant).max(32),
       "Who else may read through this backend, and what. Its own namespace may read everything. A grant never gives more than the operator's configuration does.",
@@ -185,6 +191,7 @@ export const federationBackendSpec = described(
       at: ["awsSecretsManager"],
       test: (self) => self.type !== "hashicorp-vault" || !has(self, "awsSecretsManager"),
     }),
+    ...federatedSpecRules,
   ],
 );
 export type FederationBackendSpec = z.infer<typeof federationBackendSpec>;
@@ -204,6 +211,21 @@ export const federationBackendStatus = described(
       z.object({
         syncInterval: statusText("Interval that is in force.", 8).optional(),
         poll: described(z.enum(pollMethods), "How changes are found out.").optional(),
+        federation: described(
+          z.object({
+            mode: described(z.enum(federationModes), "Mode that is in force.").optional(),
+            runsIn: described(z.enum(federationRunners), "Who does it.").optional(),
+            authority: described(
+              z.enum(authorities),
+              "Authority that is in force; differs from spec while a flip is held.",
+            ).optional(),
+            conflictResolution: described(
+              z.enum(conflictResolutions),
+              "Conflict resolution that is in force.",
+            ).optional(),
+          }),
+          "Values of federation in force.",
+        ).optional(),
         notes: described(
           z.array(statusText("One line.", 512)).max(8),
           "What this way of polling costs or cannot see.",
@@ -214,8 +236,12 @@ export const federationBackendStatus = described(
       "Values in force, defaults filled in.",
     ).optional(),
     counts: backendCounts.optional(),
+    federation: federationStatus.optional(),
+    plan: planStatus.optional(),
+    lastWriteTime: timestamp("When a copy of the federation was last written. An old one is healthy.").optional(),
     lastPollTime: timestamp("End of the last good poll. The only field that moves when nothing changed.").optional(),
     lastHandledSyncRequest: lastHandledSyncRequest.optional(),
+    lastHandledApproval: lastHandledApproval.optional(),
     problems: problems.optional(),
   }),
   "What the operator found out; written by the operator only.",

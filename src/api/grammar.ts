@@ -93,6 +93,12 @@ export const scaivaultPathRule = matches(
   "write a ScaiVault path: at most 10 segments of a-z, 0-9, `-` and `_`, such as environments/production/billing/stripe",
 );
 
+export const scaivaultPlainPathRule = matches(
+  "scaivault-plain-path",
+  patterns.scaivaultPath,
+  "write one ScaiVault path: at most 10 segments of a-z, 0-9, `-` and `_`, such as infra/aws/sm-reader",
+);
+
 /** Globs of grants. Cost allows `matches` on each, not `split` (tried on the API server). */
 export const grantGlobRules: readonly Rule[] = [
   matches(

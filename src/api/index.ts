@@ -1,15 +1,28 @@
 export { check, type CheckOptions, type SchemaPath, type SchemaProblem, type SchemaProblemCode } from "./check.ts";
-export type { BackendCounts, Condition, Counts, ObjectMetadata, Problem } from "./common.ts";
+export type { BackendCounts, Condition, Counts, ObjectMetadata, PlanStatus, Problem } from "./common.ts";
 export { customResourceDefinitions } from "./crds.ts";
 export {
   defaults,
   effectiveBackend,
   type EffectiveBackend,
+  effectiveFederation,
+  type EffectiveFederation,
   effectiveSync,
   type EffectiveSync,
   sourceSelector,
 } from "./defaults.ts";
 export { DURATION_PATTERN, formatDuration, parseDuration } from "./durations.ts";
+export {
+  federationConnections,
+  federationModes,
+  federationRunners,
+  type FederationSpec,
+  type FederationStatus,
+  namingRules,
+  type PathMapping,
+  tagForms,
+  type TagTransform,
+} from "./federation.ts";
 export {
   type FederationBackend,
   federationBackend,
@@ -34,7 +47,6 @@ export { described, matches, matchesNot, type Rule, rule, rulesOf } from "./rule
 export {
   type DataEntry,
   type KubernetesSecretTargetSpec,
-  type PlanStatus,
   type ScaiVaultTargetSpec,
   type SecretSync,
   secretSync,

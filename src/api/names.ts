@@ -71,3 +71,6 @@ export const MAX_PROBLEMS = 20;
 
 /** Most keys under `targets.kubernetesSecret.data`. */
 export const MAX_DATA_KEYS = 100;
+
+/** Most entries of `federation.pathMapping`; more would cost the API server too much to compare (tried). */
+export const MAX_MAPPINGS = 64;

@@ -117,7 +117,8 @@ export const scaivaultTargetNeeded = rule<LooseSpec>({
   test: (self) => self.authority !== "ScaiVault" || has(self.targets ?? {}, "scaivault"),
 });
 
-export const policyRules: readonly Rule[] = [
+/** `conflictResolution` follows `authority`; for SecretSync and federation alike. */
+export const authorityRules: readonly Rule[] = [
   rule<LooseSpec>({
     id: "source-conflict-resolution",
     cel: "!has(self.conflictResolution) || self.conflictResolution != 'local_wins' || (has(self.authority) && self.authority == 'ScaiVault')",
@@ -154,4 +155,5 @@ function notWithFlip(policy: "deletionPolicy" | "cleanupPolicy"): Rule {
   });
 }
 
+/** For SecretSync and federation alike. */
 export const flipRules: readonly Rule[] = [notWithFlip("deletionPolicy"), notWithFlip("cleanupPolicy")];

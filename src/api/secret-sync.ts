@@ -2,10 +2,12 @@ import * as z from "zod";
 import {
   conditions,
   counts,
+  lastHandledApproval,
   lastHandledSyncRequest,
   namespaceName,
   objectMeta,
   observedGeneration,
+  planStatus,
   problems,
   statusText,
   syncInterval,
@@ -34,7 +36,7 @@ import {
   scaivaultTargetNeeded,
   sourceRules,
   targetRules,
-  policyRules,
+  authorityRules,
   pairingRules,
   secretNameRule,
 } from "./secret-sync-rules.ts";
@@ -174,7 +176,7 @@ export const secretSyncSpec = described(
     suspend: described(z.boolean(), "True stops all work on this object; copies stay. Default: false.").optional(),
   }),
   "What to copy where, and how.",
-  [...pairingRules, scaivaultTargetNeeded, ...policyRules, ...flipRules],
+  [...pairingRules, scaivaultTargetNeeded, ...authorityRules, ...flipRules],
 );
 export type SecretSyncSpec = z.infer<typeof secretSyncSpec>;
 export type SecretSyncSource = z.infer<typeof source>;
@@ -210,18 +212,6 @@ const targetStatus = described(
 );
 export type TargetStatus = z.infer<typeof targetStatus>;
 
-const planCount = (description: string) => described(z.int().min(0).max(2_147_483_647), description);
-const planStatus = described(
-  z.object({
-    hash: statusText("Name of this plan; the annotation approve releases it. Empty when nothing waits.", 128),
-    add: planCount("Targets to create."),
-    change: planCount("Targets to change."),
-    delete: planCount("Targets to delete."),
-  }),
-  "What waits for an approval.",
-);
-export type PlanStatus = z.infer<typeof planStatus>;
-
 export const secretSyncStatus = described(
   z.object({
     observedGeneration: observedGeneration.optional(),
@@ -247,10 +237,7 @@ export const secretSyncStatus = described(
     problems: problems.optional(),
     lastWriteTime: timestamp("When a target was last written. An old one is healthy.").optional(),
     lastHandledSyncRequest: lastHandledSyncRequest.optional(),
-    lastHandledApproval: statusText(
-      "Last value of the annotation approve that was used; it counts once.",
-      64,
-    ).optional(),
+    lastHandledApproval: lastHandledApproval.optional(),
   }),
   "What the operator found out; written by the operator only.",
 );

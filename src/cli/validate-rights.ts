@@ -69,7 +69,7 @@ function checkTarget(spec: SecretSyncSpec, { rights, config, namespace, report }
 
 function checkBackend(spec: FederationBackendSpec, { rights, namespace, report }: Checking): void {
   const { awsSecretsManager, hashicorpVault } = spec;
-  if (awsSecretsManager?.auth.operator !== undefined)
+  if (awsSecretsManager?.auth?.operator !== undefined)
     report(["spec", "awsSecretsManager", "auth", "operator"], rights.ambientIdentity(namespace));
   const host = hashicorpVault === undefined ? undefined : URL.parse(hashicorpVault.address)?.host;
   if (host !== undefined) report(["spec", "hashicorpVault", "address"], rights.endpoint(namespace, host));

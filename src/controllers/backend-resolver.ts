@@ -58,6 +58,8 @@ export class BackendResolver {
 
   async #credential(backend: FederationBackend, signal: AbortSignal): Promise<Credential | "operator"> {
     const namespace = backend.metadata.namespace;
+    if (!hasLogin(backend))
+      throw new SyncError("BackendNotReadable", "the backend has no auth: only ScaiVault reads this store");
     const name = credentialName(backend);
     if (name !== undefined) return this.#credentials.secret(namespace, name, signal);
     if (this.#rights.ambientIdentity(namespace)) return "operator";
@@ -68,13 +70,18 @@ export class BackendResolver {
   }
 }
 
+/** False where only ScaiVault reads the store (`federation.runsIn: ScaiVault` without `auth`). */
+export function hasLogin({ spec }: FederationBackend): boolean {
+  return (spec.awsSecretsManager?.auth ?? spec.hashicorpVault?.auth) !== undefined;
+}
+
 /** Name of the Secret that a backend logs in with; undefined for the operator's own identity. */
 export function credentialName(backend: FederationBackend): string | undefined {
   const { awsSecretsManager, hashicorpVault } = backend.spec;
   return (
-    awsSecretsManager?.auth.secretRef?.name ??
-    hashicorpVault?.auth.appRole?.secretRef.name ??
-    hashicorpVault?.auth.token?.secretRef.name
+    awsSecretsManager?.auth?.secretRef?.name ??
+    hashicorpVault?.auth?.appRole?.secretRef.name ??
+    hashicorpVault?.auth?.token?.secretRef.name
   );
 }
 

@@ -59,7 +59,10 @@ export const reasons = {
     hint: "The target takes at most 1 MiB; take single keys under data, or split the secret.",
   },
   NotRepresentable: { kind: "waiting", hint: "The value cannot be carried without damage; see the message." },
-  NameCollision: { kind: "terminal", hint: "Two secrets map to one name; exclude one or change nameTemplate." },
+  NameCollision: {
+    kind: "terminal",
+    hint: "Two secrets map to one name; exclude one, rename one, or change nameTemplate.",
+  },
   TooManyMatches: {
     kind: "terminal",
     hint: "Narrow the subtree or have the limit raised in the operator's configuration (budgets).",
@@ -95,6 +98,10 @@ export const reasons = {
   BackendNotFound: { kind: "waiting", hint: "Create the FederationBackend that backendRef names." },
   BackendNotReady: { kind: "waiting", hint: "Look at the conditions of the FederationBackend." },
   BackendSuspended: { kind: "waiting", hint: "The FederationBackend is suspended; copies stay." },
+  BackendNotReadable: {
+    kind: "waiting",
+    hint: "Give the FederationBackend an auth of its own; without one only ScaiVault can read the store.",
+  },
 
   // The source.
   SourceNotFound: {

@@ -22,6 +22,7 @@ const expected: Record<Reason, Health> = {
   BackendSuspended: "Suspended",
   Progressing: "Progressing",
   BackendNotFound: "Progressing",
+  BackendNotReadable: "Degraded",
   BackendNotReady: "Progressing",
   CredentialNotFound: "Progressing",
   DeletionUnconfirmed: "Progressing",

@@ -264,7 +264,7 @@ export class MemoryOperator {
       rights: { refusal: () => undefined, ambientIdentity: () => true, endpoints: () => ["*"] },
       make: ({ backend }) => {
         const place = backend.spec.awsSecretsManager?.region ?? backend.spec.hashicorpVault?.address ?? "";
-        const id = `${place} ${backend.spec.awsSecretsManager?.auth.secretRef?.name ?? ""} ${this.credential}`;
+        const id = `${place} ${backend.spec.awsSecretsManager?.auth?.secretRef?.name ?? ""} ${this.credential}`;
         return { identityKey: id, identity: place, create: () => this.source(place) };
       },
     });

@@ -1,4 +1,4 @@
-import { awsSpec, edited, syncSpec, vaultSpec } from "./specs.ts";
+import { awsSpec, edited, proxySpec, syncSpec, vaultSpec } from "./specs.ts";
 
 /** Attacks that the schema itself refuses: the field that they need is not there, in no spelling. */
 export interface Attack {
@@ -21,15 +21,6 @@ export const attacks: readonly Attack[] = [
     kind: "SecretSync",
     spec: edited(syncSpec, { source: { scaivault: {} } }),
     unknown: ["spec.source.scaivault"],
-  },
-  {
-    name: "takes a whole subtree by a path mapping, also registered in ScaiVault",
-    number: 3,
-    kind: "FederationBackend",
-    spec: edited(awsSpec, {
-      federation: { runsIn: "ScaiVault", pathMapping: [{ scaivaultPath: "shared/**", sourcePath: "mine/**" }] },
-    }),
-    unknown: ["spec.federation"],
   },
   {
     name: "grants ScaiVault paths, and writing, that it does not hold",
@@ -138,10 +129,12 @@ export const laterFields: readonly Attack[] = [
     unknown: ["spec.targets.kubernetesSecret.data[0].path", "spec.targets.kubernetesSecret.template"],
   },
   {
-    name: "approval of a federation tree",
-    number: 0,
+    name: "credentials of a federation from another namespace",
+    number: 15,
     kind: "FederationBackend",
-    spec: edited(awsSpec, { apply: "OnApproval" }),
-    unknown: ["spec.apply"],
+    spec: edited(proxySpec, {
+      federation: { credentials: { secretRef: { name: "x", namespace: "other" } } },
+    }),
+    unknown: ["spec.federation.credentials.secretRef.namespace"],
   },
 ];

@@ -133,7 +133,8 @@ export const kubectlLines: Readonly<Record<string, string>> = {
   "other-vault-member": "spec.awsSecretsManager: Forbidden: type is hashicorp-vault: remove awsSecretsManager",
   region:
     'spec.awsSecretsManager.region: Invalid value: "us-east-1.evil.example.com/": write an AWS region, such as us-east-1',
-  "no-auth": "spec.awsSecretsManager.auth: Required value",
+  "no-auth":
+    "spec.awsSecretsManager.auth: Required value: auth is missing: write `auth: { secretRef: { name: ... } }` or `auth: { operator: {} }`; only a federation with `runsIn: ScaiVault` can do without",
   "empty-auth":
     "spec.awsSecretsManager.auth: Forbidden: set exactly one of `secretRef: { name: ... }` and `operator: {}`",
   "two-auths":
@@ -169,6 +170,85 @@ export const kubectlLines: Readonly<Record<string, string>> = {
   "grant-nothing": "spec.grants[0].read: Invalid value: 0: spec.grants[0].read in body should have at least 1 items",
   "grant-namespace-glob":
     'spec.grants[0].namespaces.names[0]: Invalid value: "team-*": write a Kubernetes name: a-z, 0-9 and `-`, with a letter or digit at both ends',
+  // federation
+  "federation-no-mode": "spec.federation.mode: Required value",
+  "federation-mode": 'spec.federation.mode: Unsupported value: "copy": supported values: "sync", "proxy"',
+  "federation-no-mapping": "spec.federation.pathMapping: Required value",
+  "federation-mappings-none":
+    "spec.federation.pathMapping: Invalid value: 0: spec.federation.pathMapping in body should have at least 1 items",
+  "mapping-tree-to-one":
+    "spec.federation.pathMapping[0]: Invalid value: end both scaivaultPath and sourcePath in `/**` (a tree), or neither (one secret)",
+  "mapping-one-to-tree":
+    "spec.federation.pathMapping[0]: Invalid value: end both scaivaultPath and sourcePath in `/**` (a tree), or neither (one secret)",
+  "mapping-inner-star":
+    'spec.federation.pathMapping[0].sourcePath: Invalid value: "prod/*/x/**": write one source path or one that ends in `/**`, without other `*`, `{` or `}`, such as prod/**',
+  "mapping-upper":
+    'spec.federation.pathMapping[0].scaivaultPath: Invalid value: "External/aws/**": write a ScaiVault path: at most 10 segments of a-z, 0-9, `-` and `_`, such as environments/production/billing/stripe',
+  "mapping-dots":
+    'spec.federation.pathMapping[0].sourcePath: Invalid value: "prod/../**": write a path without empty, `.` or `..` segments and without `/` at the end, such as prod/billing/stripe',
+  "mapping-all":
+    'spec.federation.pathMapping[0].sourcePath: Invalid value: "**": write one source path or one that ends in `/**`, without other `*`, `{` or `}`, such as prod/**',
+  "mapping-twice": 'spec.federation.pathMapping[1]: Duplicate value: {"scaivaultPath":"external/aws/**"}',
+  "mapping-below":
+    "spec.federation.pathMapping: Invalid value: one scaivaultPath lies below another: remove one, or carve out of the larger with `exclude` and map elsewhere",
+  "mapping-one-below":
+    "spec.federation.pathMapping: Invalid value: one scaivaultPath lies below another: remove one, or carve out of the larger with `exclude` and map elsewhere",
+  "exclude-empty":
+    "spec.federation.pathMapping[0].exclude: Invalid value: 0: spec.federation.pathMapping[0].exclude in body should have at least 1 items",
+  "exclude-part-star":
+    'spec.federation.pathMapping[0].exclude[0]: Invalid value: "prod/a**": write `**` as a whole segment, such as prod/sandbox/** or prod/**/scratch',
+  "exclude-token":
+    'spec.federation.pathMapping[0].exclude[0]: Invalid value: "prod/{namespace}/**": write a source path or a glob such as prod/sandbox/** or prod/*/scratch: no empty segments, no `{` or `}`',
+  "exclude-dots":
+    'spec.federation.pathMapping[0].exclude[0]: Invalid value: "prod/./x": write the glob without `.` and `..` segments',
+  "exclude-encoded":
+    'spec.federation.pathMapping[0].exclude[0]: Invalid value: "prod/%2e/x": write the glob without `%` and control characters',
+  "exclude-wildcards":
+    'spec.federation.pathMapping[0].exclude[0]: Invalid value: "*/*/*/*/*/*/*/*/*": write at most 8 wildcards in one glob',
+  "exclude-of-one":
+    "spec.federation.pathMapping[0].exclude: Forbidden: remove exclude: this mapping is one secret; exclude carves out of a tree (`/**`)",
+  "federation-proxy-here":
+    "spec.federation.mode: Forbidden: mode proxy needs `runsIn: ScaiVault`: only ScaiVault can forward reads",
+  "federation-credentials-here":
+    "spec.federation.credentials: Forbidden: remove credentials, or write `runsIn: ScaiVault`: the operator logs in with the backend's own auth",
+  "federation-local-wins":
+    "spec.federation.conflictResolution: Forbidden: local_wins means that ScaiVault wins: write remote_wins or manual, or set `authority: ScaiVault`",
+  "federation-remote-wins":
+    "spec.federation.conflictResolution: Forbidden: remote_wins means that the source wins: write local_wins or manual, or set `authority: Source`",
+  "federation-naming":
+    'spec.federation.naming: Unsupported value: "lowerdash": supported values: "Strict", "LowerDash"',
+  "federation-cleanup-release":
+    'spec.federation.cleanupPolicy: Unsupported value: "Release": supported values: "Retain", "Delete"',
+  "federation-adopt": 'spec.federation.adopt: Unsupported value: "Always": supported values: "Never", "IfEqual"',
+  "federation-one-version":
+    "spec.federation.maxVersions: Invalid value: 1: spec.federation.maxVersions in body should be greater than or equal to 2",
+  "federation-tag-form":
+    'spec.federation.tags[0].as: Unsupported value: "{value}": supported values: "key=value", "key:value", "value", "Drop"',
+  "federation-tag-stars":
+    'spec.federation.tags[0].from: Invalid value: "*a*b*c*d*e": write the key of a tag, with at most 4 single `*`, such as team or cost-*',
+  "federation-vault-tags": "spec.federation.tags: Forbidden: remove tags: secrets of HashiCorp Vault have none",
+  "federation-without-auth":
+    "spec.awsSecretsManager.auth: Required value: auth is missing: write `auth: { secretRef: { name: ... } }` or `auth: { operator: {} }`; only a federation with `runsIn: ScaiVault` can do without",
+  "proxy-interval":
+    "spec.syncInterval: Forbidden: remove syncInterval: a proxy copies nothing, each read goes to the store",
+  "proxy-conflict":
+    "spec.federation.conflictResolution: Forbidden: remove conflictResolution: a proxy keeps no copy that could conflict",
+  "proxy-authority":
+    "spec.federation.authority: Forbidden: mode proxy is read-only, so the source has authority: write `mode: sync`, or remove authority",
+  "proxy-deletion":
+    "spec.federation.deletionPolicy: Forbidden: remove deletionPolicy: ScaiVault has its own rule for secrets that are gone at the source",
+  "proxy-naming": "spec.federation.naming: Forbidden: remove naming: ScaiVault skips names that break its path grammar",
+  "proxy-apply": "spec.federation.apply: Forbidden: remove apply: ScaiVault copies on its own",
+  "proxy-owner": "spec.federation.owner: Forbidden: remove owner: ScaiVault sets the owner of what it copies",
+  "proxy-versions":
+    "spec.federation.maxVersions: Forbidden: remove maxVersions: ScaiVault sets the versions of what it copies",
+  "proxy-tags": "spec.federation.tags: Forbidden: remove tags: ScaiVault makes the tags of what it copies",
+  "proxy-exclude":
+    "spec.federation.pathMapping: Forbidden: remove exclude from each mapping: ScaiVault's mappings have none",
+  "credentials-tree":
+    'spec.federation.credentials.scaivaultPath: Invalid value: "infra/aws/**": write one ScaiVault path: at most 10 segments of a-z, 0-9, `-` and `_`, such as infra/aws/sm-reader',
+  "scaivault-interval":
+    "spec.syncInterval: Invalid value: ScaiVault takes 1m to 24h: write a syncInterval of at least 1m, or `runsIn: Operator`",
 };
 
 /** What `validate` says where the API server's own words differ: `path: message`. Elsewhere both say the rule's message. */
@@ -197,9 +277,21 @@ export const ownFindings: Readonly<Record<string, string>> = {
   "suspend-text": "spec.suspend: write true or false, without quotes",
   "no-type": "spec.type: type is missing: kind of store",
   "type-word": "spec.type: write aws-secrets-manager or hashicorp-vault",
-  "no-auth": "spec.awsSecretsManager.auth: auth is missing: how to log in",
   "ca-kind": "spec.hashicorpVault.caRef.kind: write Secret or ConfigMap",
   "grant-twice": "spec.grants.1: name is there twice: remove one",
   "grant-nobody": "spec.grants.0.namespaces.names: write at least 1 item",
   "grant-nothing": "spec.grants.0.read: write at least 1 item",
+  "federation-no-mode":
+    "spec.federation.mode: mode is missing: sync keeps copies in ScaiVault; proxy forwards each read to the store and keeps nothing",
+  "federation-mode": "spec.federation.mode: write sync or proxy",
+  "federation-no-mapping":
+    "spec.federation.pathMapping: pathMapping is missing: which part of the store is where in ScaiVault",
+  "federation-mappings-none": "spec.federation.pathMapping: write at least 1 item",
+  "mapping-twice": "spec.federation.pathMapping.1: scaivaultPath is there twice: remove one",
+  "exclude-empty": "spec.federation.pathMapping.0.exclude: write at least 1 item",
+  "federation-naming": "spec.federation.naming: write Strict or LowerDash (did you mean LowerDash?)",
+  "federation-cleanup-release": "spec.federation.cleanupPolicy: write Retain or Delete",
+  "federation-adopt": "spec.federation.adopt: write Never or IfEqual",
+  "federation-one-version": "spec.federation.maxVersions: write a whole number from 2 to 1000, without quotes",
+  "federation-tag-form": "spec.federation.tags.0.as: write key=value, key:value, value or Drop (did you mean value?)",
 };

@@ -1,4 +1,4 @@
-import { awsSpec, edited, syncSpec, treeSpec, vaultSpec } from "./specs.ts";
+import { awsSpec, copiedSpec, edited, proxySpec, syncSpec, treeSpec, vaultSpec } from "./specs.ts";
 
 /** A spec that is refused; `bad-specs.expected.ts` has the one line that `kubectl apply` shows. */
 export interface Bad {
@@ -27,6 +27,20 @@ const vault = (name: string, edit: Record<string, unknown>): Bad => ({
   kind: "FederationBackend",
   spec: edited(vaultSpec, edit),
 });
+
+/** One mapping, or several. */
+const mapped = (...pathMapping: readonly Record<string, unknown>[]) => ({ federation: { pathMapping } });
+const copied = (name: string, edit: Record<string, unknown>): Bad => ({
+  name,
+  kind: "FederationBackend",
+  spec: edited(copiedSpec, edit),
+});
+const proxy = (name: string, edit: Record<string, unknown>): Bad => ({
+  name,
+  kind: "FederationBackend",
+  spec: edited(proxySpec, edit),
+});
+const prod = { scaivaultPath: "external/aws/**", sourcePath: "prod/**" };
 
 export const badSpecs: readonly Bad[] = [
   // SecretSync, source
@@ -136,5 +150,56 @@ export const badSpecs: readonly Bad[] = [
   }),
   aws("grant-nobody", { grants: [{ name: "a", namespaces: { names: [] }, read: ["x"] }] }),
   aws("grant-nothing", { grants: [{ name: "a", namespaces: { names: ["b"] }, read: [] }] }),
+  // federation
+  copied("federation-no-mode", { federation: { mode: null } }),
+  copied("federation-mode", { federation: { mode: "copy" } }),
+  copied("federation-no-mapping", { federation: { pathMapping: null } }),
+  copied("federation-mappings-none", mapped()),
+  copied("mapping-tree-to-one", mapped({ scaivaultPath: "external/aws/**", sourcePath: "prod/x" })),
+  copied("mapping-one-to-tree", mapped({ scaivaultPath: "external/aws/x", sourcePath: "prod/**" })),
+  copied("mapping-inner-star", mapped({ scaivaultPath: "external/aws/**", sourcePath: "prod/*/x/**" })),
+  copied("mapping-upper", mapped({ scaivaultPath: "External/aws/**", sourcePath: "prod/**" })),
+  copied("mapping-dots", mapped({ scaivaultPath: "external/aws/**", sourcePath: "prod/../**" })),
+  copied("mapping-all", mapped({ scaivaultPath: "external/aws/**", sourcePath: "**" })),
+  copied("mapping-twice", mapped(prod, { scaivaultPath: "external/aws/**", sourcePath: "dev/**" })),
+  copied("mapping-below", mapped(prod, { scaivaultPath: "external/aws/dev/**", sourcePath: "dev/**" })),
+  copied("mapping-one-below", mapped({ scaivaultPath: "external/aws/dev", sourcePath: "dev" }, prod)),
+  copied("exclude-empty", mapped({ ...prod, exclude: [] })),
+  copied("exclude-part-star", mapped({ ...prod, exclude: ["prod/a**"] })),
+  copied("exclude-token", mapped({ ...prod, exclude: ["prod/{namespace}/**"] })),
+  copied("exclude-dots", mapped({ ...prod, exclude: ["prod/./x"] })),
+  copied("exclude-encoded", mapped({ ...prod, exclude: ["prod/%2e/x"] })),
+  copied("exclude-wildcards", mapped({ ...prod, exclude: ["*/*/*/*/*/*/*/*/*"] })),
+  copied("exclude-of-one", mapped({ scaivaultPath: "external/x", sourcePath: "prod/x", exclude: ["prod/x"] })),
+  copied("federation-proxy-here", { federation: { mode: "proxy" } }),
+  copied("federation-credentials-here", { federation: { credentials: { scaivaultPath: "infra/aws/sm-reader" } } }),
+  copied("federation-local-wins", { federation: { conflictResolution: "local_wins" } }),
+  copied("federation-remote-wins", { federation: { authority: "ScaiVault", conflictResolution: "remote_wins" } }),
+  copied("federation-naming", { federation: { naming: "lowerdash" } }),
+  copied("federation-cleanup-release", { federation: { cleanupPolicy: "Release" } }),
+  copied("federation-adopt", { federation: { adopt: "Always" } }),
+  copied("federation-one-version", { federation: { maxVersions: 1 } }),
+  copied("federation-tag-form", { federation: { tags: [{ from: "team", as: "{value}" }] } }),
+  copied("federation-tag-stars", { federation: { tags: [{ from: "*a*b*c*d*e", as: "value" }] } }),
+  {
+    name: "federation-vault-tags",
+    kind: "FederationBackend",
+    spec: edited(edited(vaultSpec, { federation: copiedSpec["federation"] }), {
+      federation: { tags: [{ from: "*", as: "value" }] },
+    }),
+  },
+  copied("federation-without-auth", { awsSecretsManager: { auth: null } }),
+  proxy("proxy-interval", { syncInterval: "15m" }),
+  proxy("proxy-conflict", { federation: { conflictResolution: "manual" } }),
+  proxy("proxy-authority", { federation: { authority: "ScaiVault" } }),
+  proxy("proxy-deletion", { federation: { deletionPolicy: "Retain" } }),
+  proxy("proxy-naming", { federation: { naming: "Strict" } }),
+  proxy("proxy-apply", { federation: { apply: "Never" } }),
+  proxy("proxy-owner", { federation: { owner: "team:platform" } }),
+  proxy("proxy-versions", { federation: { maxVersions: 5 } }),
+  proxy("proxy-tags", { federation: { tags: [{ from: "*", as: "value" }] } }),
+  proxy("proxy-exclude", mapped({ ...prod, exclude: ["prod/sandbox/**"] })),
+  proxy("credentials-tree", { federation: { credentials: { scaivaultPath: "infra/aws/**" } } }),
+  proxy("scaivault-interval", { syncInterval: "30s", federation: { mode: "sync" } }),
   aws("grant-namespace-glob", { grants: [{ name: "a", namespaces: { names: ["team-*"] }, read: ["x"] }] }),
 ];

@@ -15,7 +15,7 @@ import { testEnvironment } from "../../support/environment.ts";
 import { type Attack, attacks, laterFields } from "./attacks.ts";
 import { kubectlLines, ownFindings } from "./bad-specs.expected.ts";
 import { badSpecs } from "./bad-specs.ts";
-import { awsSpec, edited, goodSpecs, syncSpec, treeSpec, vaultSpec } from "./specs.ts";
+import { awsSpec, copiedSpec, edited, goodSpecs, syncSpec, treeSpec, vaultSpec } from "./specs.ts";
 
 type Kind = "SecretSync" | "FederationBackend";
 
@@ -150,6 +150,22 @@ describe("the largest specs", () => {
         read: Array.from({ length: 32 }, (_item, j) => long(512, `prod/{namespace}/*/${j}/`)),
       })),
     });
+    const federated = edited(backend, {
+      federation: {
+        mode: "sync",
+        tags: Array.from({ length: 32 }, (_, i) => ({ from: long(128, `tag-${i}*-`), as: "value" })),
+        pathMapping: Array.from({ length: 64 }, (_, i) => ({
+          scaivaultPath: `${long(500, `tree-${i}-`)}/**`,
+          sourcePath: `${long(500, `prod/${i}-`)}/**`,
+          exclude: Array.from({ length: 16 }, (_item, j) => long(512, `prod/*/**/${j}/`)),
+        })),
+      },
+    });
+    expect(await post("FederationBackend", "largest", federated)).toMatchObject({
+      code: 201,
+      body: { spec: federated },
+    });
+    expect(check(federationBackendSpec, federated, { unknown: "Refuse" })).toEqual([]);
     expect(await post("SecretSync", "largest", sync)).toMatchObject({ code: 201, body: { spec: sync } });
     expect(await post("FederationBackend", "largest", backend)).toMatchObject({ code: 201, body: { spec: backend } });
     expect(check(secretSyncSpec, sync, { unknown: "Refuse" })).toEqual([]);
@@ -220,6 +236,19 @@ describe("changes", () => {
   it("of type are refused", async () => {
     expect(await change("FederationBackend", "type", awsSpec, vaultSpec)).toBe(
       'The FederationBackend "type" is invalid: spec.type: Forbidden: type cannot change; create another FederationBackend and move the SecretSyncs to it',
+    );
+  });
+
+  it("of a federation's authority together with a policy becoming Delete are refused", async () => {
+    expect(
+      await change(
+        "FederationBackend",
+        "flip-tree",
+        copiedSpec,
+        edited(copiedSpec, { federation: { authority: "ScaiVault", deletionPolicy: "Delete" } }),
+      ),
+    ).toBe(
+      'The FederationBackend "flip-tree" is invalid: spec.federation.deletionPolicy: Forbidden: authority and `deletionPolicy: Delete` cannot change together: change authority first, deletionPolicy when that is in sync',
     );
   });
 
@@ -464,6 +493,16 @@ describe("status", () => {
       identity: "111122223333/us-east-1/role/sm-reader",
       effective: { syncInterval: "15m", poll: "List", notes: ["the list may lag five minutes"] },
       counts: { dependants: 212, inSync: 210, failed: 2, conflicts: 0, held: 0 },
+      federation: {
+        counts: { found: 10_000, inSync: 9_999, failed: 1, conflicts: 0, held: 0 },
+        name: "k8s_prod_platform_aws-prod",
+        id: "fed_1",
+        mode: "sync",
+        connection: "Connected",
+        lastSyncTime: now,
+      },
+      plan: { hash: "", add: 0, change: 0, delete: 0 },
+      lastWriteTime: now,
       lastPollTime: now,
       lastHandledSyncRequest: "",
       problems,

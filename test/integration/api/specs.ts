@@ -43,6 +43,24 @@ export const vaultSpec: Tree = {
   },
 };
 
+export const copiedSpec: Tree = edited(awsSpec, {
+  federation: { mode: "sync", pathMapping: [{ scaivaultPath: "external/aws/**", sourcePath: "prod/**" }] },
+});
+
+const { auth: _login, ...withoutLogin } = awsSpec["awsSecretsManager"] as Tree;
+
+/** Registered in ScaiVault, which has a login of its own. */
+export const proxySpec: Tree = {
+  type: "aws-secrets-manager",
+  awsSecretsManager: withoutLogin,
+  federation: {
+    mode: "proxy",
+    runsIn: "ScaiVault",
+    credentials: { scaivaultPath: "infra/aws/sm-reader" },
+    pathMapping: [{ scaivaultPath: "external/aws/**", sourcePath: "prod/**" }],
+  },
+};
+
 export interface Good {
   readonly name: string;
   readonly kind: "SecretSync" | "FederationBackend";
@@ -123,6 +141,57 @@ export const goodSpecs: readonly Good[] = [
         namespace: "team/billing",
         caRef: { kind: "ConfigMap", name: "vault-ca", key: "ca.crt" },
         auth: { token: { secretRef: { name: "vault-token" } } },
+      },
+    },
+  },
+  { name: "copied", kind: "FederationBackend", spec: copiedSpec },
+  { name: "proxy", kind: "FederationBackend", spec: proxySpec },
+  {
+    name: "copied-rich",
+    kind: "FederationBackend",
+    spec: edited(awsSpec, {
+      syncInterval: "30s",
+      federation: {
+        mode: "sync",
+        runsIn: "Operator",
+        authority: "Source",
+        conflictResolution: "manual",
+        adopt: "IfEqual",
+        apply: "OnApproval",
+        deletionPolicy: "Delete",
+        cleanupPolicy: "Delete",
+        naming: "LowerDash",
+        owner: "team:platform",
+        maxVersions: 10,
+        tags: [
+          { from: "team", as: "value" },
+          { from: "cost-*", as: "key:value" },
+          { from: "aws:*", as: "Drop" },
+          { from: "*", as: "key=value" },
+        ],
+        pathMapping: [
+          { scaivaultPath: "external/aws/**", sourcePath: "prod/**", exclude: ["prod/sandbox/**", "prod/*/scratch"] },
+          { scaivaultPath: "external/aws", sourcePath: "prod" },
+          { scaivaultPath: "external/aws2/**", sourcePath: "/Dev Team/**" },
+        ],
+      },
+    }),
+  },
+  {
+    name: "copied-by-scaivault",
+    kind: "FederationBackend",
+    spec: {
+      ...vaultSpec,
+      syncInterval: "1m",
+      federation: {
+        mode: "sync",
+        runsIn: "ScaiVault",
+        authority: "ScaiVault",
+        conflictResolution: "local_wins",
+        adopt: "IfEqual",
+        cleanupPolicy: "Delete",
+        credentials: { scaivaultPath: "infra/hashicorp/approle", secretRef: { name: "vault-approle" } },
+        pathMapping: [{ scaivaultPath: "external/hashicorp/**", sourcePath: "kv/**" }],
       },
     },
   },
