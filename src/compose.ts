@@ -260,6 +260,7 @@ function scaivaultSide(
     budget: new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } }),
     tokens,
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
+    ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
     onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
   });
   const target = createScaiVaultTarget({ client, seal, clock });

@@ -23,7 +23,22 @@ export type ScaiVaultAuth =
 
 /** Calls a minute by category of ScaiVault's rate limits. */
 export type ScaiVaultLimits = Partial<
-  Readonly<Record<"read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata", number>>
+  Readonly<
+    Record<
+      | "read"
+      | "write"
+      | "delete"
+      | "list"
+      | "batchRead"
+      | "batchMetadata"
+      | "audit"
+      | "policy"
+      | "federation"
+      | "subscription"
+      | "subscriptionPoll",
+      number
+    >
+  >
 >;
 
 /** The ScaiVault connection. */
@@ -31,6 +46,8 @@ export interface ScaiVaultConnection {
   readonly url: string;
   readonly auth: ScaiVaultAuth;
   readonly tenantID?: string;
+  /** How the tenant is named; absent counts as `Header`. */
+  readonly tenantIn?: "Header" | "Path";
   /** `Reader`: this operator never writes to ScaiVault. */
   readonly role: "Writer" | "Reader";
   /** Part of the limits that this operator may use, above 0 up to 1. */
@@ -137,7 +154,7 @@ function connection(given: NonNullable<ConfigFile["scaivault"]>): NonNullable<Co
   return {
     url: given.url.replace(/\/$/, ""),
     auth: login(given.auth),
-    ...present({ tenantID: given.tenantID }),
+    ...present({ tenantID: given.tenantID, tenantIn: given.tenantIn }),
     role: given.role ?? configDefaults.role,
     rateShare: given.rateShare ?? configDefaults.rateShare,
     limits: present(given.limits ?? {}),

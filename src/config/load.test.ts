@@ -39,6 +39,7 @@ describe("loadConfig", () => {
 scaivault:
   url: https://scaivault.scailabs.ai/
   tenantID: tnt_1
+  tenantIn: Path
   role: Writer
   rateShare: 0.2
   limits: { write: 500, batchMetadata: 200 }
@@ -57,6 +58,7 @@ leaderElection: { leaseDuration: 1m, renewDeadline: 40s, retryPeriod: 5s }
     expect(result.config.scaivault).toEqual({
       url: "https://scaivault.scailabs.ai",
       tenantID: "tnt_1",
+      tenantIn: "Path",
       role: "Writer",
       rateShare: 0.2,
       limits: { write: 500, batchMetadata: 200 },
@@ -117,6 +119,7 @@ proxy:
       "scaivault.takeOverFrom: remove it: a Reader takes no marks over",
     ]);
     expect(scaivault("takeOverFrom: [prod-1]")).toEqual(["scaivault.takeOverFrom: remove this cluster's own name"]);
+    expect(scaivault("tenantIn: Path")).toEqual(["scaivault.tenantIn: remove it, or name the tenant in tenantID"]);
     for (const share of ["0", "1.5", "-0.2", '"0.2"'])
       expect(scaivault(`rateShare: ${share}`)).toEqual([
         "scaivault.rateShare: write a number from 0.01 to 1, without quotes",

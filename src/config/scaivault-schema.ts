@@ -47,6 +47,11 @@ const limitsSchema = described(
     list: perMinute("Lists", 100),
     batchRead: perMinute("Batch reads", 100),
     batchMetadata: perMinute("Metadata batches of 100 paths", 100),
+    audit: perMinute("Audit queries", 50),
+    policy: perMinute("Policy operations, among them those of rotation policies", 50),
+    federation: perMinute("Federation operations", 20),
+    subscription: perMinute("Subscription operations but polls", 20),
+    subscriptionPoll: perMinute("Subscription polls", 240),
   }),
   "Calls a minute that ScaiVault allows the operator's identity, where they are not the documented ones. Answers can lower them, never raise them.",
 );
@@ -56,9 +61,13 @@ export const scaivaultSchema = described(
   z.object({
     url: url("Base URL of ScaiVault, such as https://scaivault.scailabs.ai."),
     auth: authSchema,
-    tenantID: text("Tenant to work in (header X-Tenant-ID). Default: the tenant of the login.", 128, [
+    tenantID: text("Tenant to work in. Default: the tenant of the login.", 128, [
       matches("tenant-id", "^[A-Za-z0-9._-]+$", "write a tenant id of letters, digits, `.`, `_` and `-`"),
     ]).optional(),
+    tenantIn: described(
+      z.enum(["Header", "Path"]),
+      "How tenantID is named to ScaiVault: by the header X-Tenant-ID, or by the path prefix /v1/t/TENANT/, for a proxy that drops the header. Default: Header.",
+    ).optional(),
     role: described(
       z.enum(["Writer", "Reader"]),
       "Reader: never writes to ScaiVault, neither values nor marks nor metadata, and deletes nothing there; paths are in sync once the fleet's writer has written them. Kubernetes Secrets are kept as by a writer. Default: Writer.",
@@ -76,6 +85,12 @@ export const scaivaultSchema = described(
   }),
   "The ScaiVault connection, one per install. Absent: no object can have a ScaiVault target.",
   [
+    own<{ tenantID?: unknown; tenantIn?: unknown }>(
+      "tenant-in-without-tenant",
+      "remove it, or name the tenant in tenantID",
+      ["tenantIn"],
+      (self) => !has(self, "tenantIn") || has(self, "tenantID"),
+    ),
     own<{ role?: unknown; takeOverFrom?: unknown }>(
       "take-over-writes",
       "remove it: a Reader takes no marks over",

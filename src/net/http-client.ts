@@ -143,6 +143,10 @@ export class HttpClient {
       method: request.method as Dispatcher.HttpMethod,
       headers: { "user-agent": userAgent, ...lowerCased(request.headers ?? {}), "accept-encoding": "identity" },
       body: request.body ?? null,
+      // A long poll is silent until it ends: its own deadline counts instead of that for the first header.
+      ...(request.timeoutMs === undefined || request.timeoutMs <= this.#options.timeouts.totalMs
+        ? {}
+        : { headersTimeout: request.timeoutMs }),
       signal,
     });
     const headers = flat(answer.headers);

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { SyncError } from "../errors/index.ts";
 import { VirtualClock } from "../time/clock.ts";
 import type { RateLane } from "./bucket.ts";
-import { RateBudget } from "./budget.ts";
+import { defaultLimits, RateBudget } from "./budget.ts";
+import type { RateCategory } from "./types.ts";
 
 const signal = new AbortController().signal;
 
@@ -56,6 +57,30 @@ test("a bulk copy leaves room for a person, who is served first", async () => {
   await Promise.all([bulk, user]);
   expect(order).toEqual(["user", "new"]);
 });
+
+test.each(Object.keys(defaultLimits) as RateCategory[])(
+  "%s: a person's call goes at once however many refreshes wait, and so does a rotated value where there is room",
+  async (category) => {
+    const clock = new VirtualClock();
+    // One of four clusters on one identity.
+    const budget = new RateBudget({ clock, share: 0.25, patienceMs: 3_600_000 });
+    const capacity = budget.available(category);
+    const order: string[] = [];
+    const ask = (lane: RateLane, name: string): Promise<void> =>
+      budget.acquire(category, 1, lane, signal).then(() => void order.push(name));
+    const refreshes = Array.from({ length: capacity }, (_, n) => ask("verification", `refresh ${n}`));
+    await ask("user", "user");
+    expect(order.at(-1)).toBe("user");
+    expect(clock.monotonic()).toBe(0);
+    // A small bucket has room for the person alone.
+    const both = capacity >= 10;
+    if (both) await ask("rotated", "rotated");
+    expect(clock.monotonic()).toBe(0);
+    await clock.advance(10 * 60_000);
+    await Promise.all(refreshes);
+    expect(order).toHaveLength(capacity + (both ? 2 : 1));
+  },
+);
 
 test("headers lower the budget and never raise it; nonsense in them changes nothing", async () => {
   const clock = new VirtualClock();

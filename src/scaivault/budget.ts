@@ -12,6 +12,11 @@ export const defaultLimits: Readonly<Record<RateCategory, number>> = {
   list: 100,
   batchRead: 100,
   batchMetadata: 100,
+  audit: 50,
+  policy: 50,
+  federation: 20,
+  subscription: 20,
+  subscriptionPoll: 240,
   whoami: 300,
 };
 

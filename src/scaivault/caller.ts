@@ -1,8 +1,9 @@
 import { SyncError } from "../errors/index.ts";
+import type { SecretValue } from "../model/index.ts";
 import type { HttpClient, HttpRequest, HttpResponse } from "../net/index.ts";
 import type { Clock } from "../time/clock.ts";
 import type { RateBudget } from "./budget.ts";
-import { answerError, readErrorAnswer, renewableCodes, type ErrorAnswer } from "./errors.ts";
+import { answerError, type ErrorAnswer, ONCE_MORE, readErrorAnswer, renewableCodes } from "./errors.ts";
 import { BROKEN, exchange } from "./http.ts";
 import type { TokenProvider } from "./tokens/provider.ts";
 import type { CallContext, CallReport, RateCategory } from "./types.ts";
@@ -21,8 +22,10 @@ export interface ScaiVaultOptions {
   readonly cluster: string;
   /** Shared by all clients of the process that use the same identity. */
   readonly budget: RateBudget;
-  /** Sent as `X-Tenant-ID`; needed only when the identity serves several tenants. */
+  /** Tenant to work in; needed only when the identity serves several tenants. */
   readonly tenant?: string;
+  /** How the tenant is named: by the header `X-Tenant-ID` (default), or by the path prefix `/v1/t/{tenant}/`, which goes before it. */
+  readonly tenantIn?: "Header" | "Path";
   /** Deadline of one exchange, in milliseconds. Default 15,000. */
   readonly timeoutMs?: number;
   /** True forbids every call that changes something: values, metadata, deletions (`scaivault.role: Reader`). Default false. */
@@ -47,6 +50,10 @@ export interface ScaiVaultCall {
   readonly paths?: number;
   /** True when doing it twice is harmless: a broken connection is then tried once more. */
   readonly safe: boolean;
+  /** True for what a reader may do too although it changes something: its own subscription. */
+  readonly ownOnly?: boolean;
+  /** Deadline of the exchange in milliseconds, where it is not that of the connection. */
+  readonly timeoutMs?: number;
   /** Error codes that the caller handles itself: the answer comes back instead of an error. */
   readonly expected?: readonly string[];
 }
@@ -77,22 +84,12 @@ export class Caller {
 
   /** @throws SyncError by the table of error codes; the signal's reason when it aborts */
   async call(call: ScaiVaultCall, context: CallContext): Promise<CallAnswer> {
-    const { budget, tokens } = this.#options;
+    const { budget } = this.#options;
     this.#assertMayWrite(call);
     if (context.permit?.use() !== true) {
       await budget.acquire(call.category, 1, context.lane ?? "new", context.signal);
     }
-    let token = await tokens.token(context.signal);
-    let answer = await this.#send(call, context, token.text() ?? "");
-    let failure = this.#failure(answer);
-    if (failure !== undefined && failure.status === 401 && renewableCodes.has(failure.code)) {
-      const renewed = await tokens.renew(token, context.signal);
-      if (renewed !== undefined) {
-        token = renewed;
-        answer = await this.#send(call, context, token.text() ?? "");
-        failure = this.#failure(answer);
-      }
-    }
+    const { answer, failure } = await this.#answered(call, context);
     if (failure === undefined) return { status: answer.status, body: answer.body, errorCode: undefined };
     if (call.expected?.includes(failure.code) === true) {
       return { status: answer.status, body: answer.body, errorCode: failure.code };
@@ -102,9 +99,30 @@ export class Caller {
     throw error;
   }
 
+  /** One answer; where that helps and is harmless, of a second attempt: with a fresh token, or the same once more. */
+  async #answered(
+    call: ScaiVaultCall,
+    context: CallContext,
+  ): Promise<{ readonly answer: HttpResponse; readonly failure: ErrorAnswer | undefined }> {
+    const { tokens } = this.#options;
+    const token = await tokens.token(context.signal);
+    const attempt = async (value: SecretValue) => {
+      const answer = await this.#send(call, context, value.text() ?? "");
+      return { answer, failure: this.#failure(answer) };
+    };
+    const first = await attempt(token);
+    const { failure } = first;
+    if (failure === undefined) return first;
+    if (failure.code === ONCE_MORE && call.safe) return attempt(token);
+    if (failure.status !== 401 || !renewableCodes.has(failure.code)) return first;
+    const renewed = await tokens.renew(token, context.signal);
+    return renewed === undefined ? first : attempt(renewed);
+  }
+
   /** @throws SyncError WaitingForWriter */
-  #assertMayWrite({ safe, category, action }: ScaiVaultCall): void {
-    if (this.#options.readOnly !== true || (safe && category !== "write" && category !== "delete")) return;
+  #assertMayWrite({ safe, category, action, ownOnly }: ScaiVaultCall): void {
+    if (this.#options.readOnly !== true || ownOnly === true) return;
+    if (safe && category !== "write" && category !== "delete") return;
     const message = "this operator only reads ScaiVault (scaivault.role: Reader), so nothing was sent";
     throw new SyncError("WaitingForWriter", message, { action });
   }
@@ -118,14 +136,16 @@ export class Caller {
   async #send(call: ScaiVaultCall, context: CallContext, token: string): Promise<HttpResponse> {
     const request: HttpRequest = {
       method: call.method,
-      path: `${this.#base}${call.path}`,
-      timeoutMs: this.#options.timeoutMs ?? 15_000,
+      path: `${this.#base}${this.#inTenant(call.path)}`,
+      timeoutMs: call.timeoutMs ?? this.#options.timeoutMs ?? 15_000,
       headers: {
         accept: "application/json",
         authorization: `Bearer ${token}`,
         ...this.#agent(context.object),
         ...(call.body === undefined ? {} : { "content-type": "application/json" }),
-        ...(this.#options.tenant === undefined ? {} : { "x-tenant-id": this.#options.tenant }),
+        ...(this.#options.tenant === undefined || this.#options.tenantIn === "Path"
+          ? {}
+          : { "x-tenant-id": this.#options.tenant }),
       },
       ...(call.body === undefined ? {} : { body: call.body }),
     };
@@ -139,6 +159,13 @@ export class Caller {
       if (!call.safe || !(error instanceof SyncError) || error.code !== BROKEN) throw error;
       return once();
     }
+  }
+
+  /** The path below the tenant's prefix, where the tenant is named so. */
+  #inTenant(path: string): string {
+    const { tenant, tenantIn } = this.#options;
+    if (tenant === undefined || tenantIn !== "Path") return path;
+    return path.replace(/^\/v1\//, `/v1/t/${encodeURIComponent(tenant)}/`);
   }
 
   async #exchange(

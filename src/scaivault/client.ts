@@ -1,37 +1,44 @@
 import { SyncError } from "../errors/index.ts";
+import { AuditAPI } from "./audit.ts";
+import { BatchReads } from "./batch.ts";
 import type { RateLane } from "./bucket.ts";
 import { Caller, type CallAnswer, type ScaiVaultCall, type ScaiVaultOptions } from "./caller.ts";
-import { answerError } from "./errors.ts";
+import { allPages } from "./pages.ts";
 import { checkPath } from "./paths.ts";
-import type { RawMembers } from "./raw.ts";
+import { RotationAPI } from "./rotation.ts";
+import { SubscriptionsAPI } from "./subscriptions.ts";
 import type {
   BatchOutcome,
   CallContext,
+  ListedSecret,
   MetadataPatch,
   PutAnswer,
   PutRequest,
   Reservation,
   SecretInfo,
+  SecretVersion,
   SecretWithValue,
   WhoAmI,
 } from "./types.ts";
 import {
+  listEntry,
   patchBody,
   putBody,
-  readEntryCode,
   readInfo,
-  readInner,
+  readListed,
   readObject,
-  readPage,
-  readSecret,
   readPutAnswer,
+  readSecret,
+  readVersions,
   readWhoAmI,
 } from "./wire.ts";
 
-/** Most paths of one batch call (api-guides/batch-operations). */
-export const BATCH_SIZE = 100;
 /** Largest `data` that is sent, in bytes of JSON (API facts 5.3). */
 export const MAX_DATA_BYTES = 1024 * 1024;
+
+const listCall = { method: "GET", category: "list", scope: "secrets:list", safe: true } as const;
+/** `secrets`, else `data`: the documentation has both. */
+const listed = { keys: ["secrets", "data"], entry: listEntry, read: readListed };
 
 /**
  * ScaiVault's HTTP API as far as the operator uses it. Values and foreign metadata stay source text. Every error is a
@@ -42,10 +49,18 @@ export const MAX_DATA_BYTES = 1024 * 1024;
 export class ScaiVaultClient {
   readonly #caller: Caller;
   readonly #options: ScaiVaultOptions;
+  readonly #batches: BatchReads;
+  readonly audit: AuditAPI;
+  readonly rotation: RotationAPI;
+  readonly subscriptions: SubscriptionsAPI;
 
   constructor(options: ScaiVaultOptions) {
     this.#options = options;
     this.#caller = new Caller(options);
+    this.#batches = new BatchReads(this.#caller, options.budget);
+    this.audit = new AuditAPI(this.#caller);
+    this.rotation = new RotationAPI(this.#caller);
+    this.subscriptions = new SubscriptionsAPI(this.#caller);
   }
 
   /** The operator's own identity; the cheapest check of the connection. */
@@ -92,34 +107,26 @@ export class ScaiVaultClient {
     checkPath(path);
     const action = `read the metadata of ${path}`;
     const answer = await this.#caller.call(
-      {
-        method: "GET",
-        path: `/v1/secrets/${path}/metadata`,
-        category: "list",
-        scope: "secrets:list",
-        action,
-        safe: true,
-        expected: ["secret_not_found"],
-      },
+      { ...listCall, path: `/v1/secrets/${path}/metadata`, action, expected: ["secret_not_found"] },
       context,
     );
     return answer.errorCode === undefined ? readInfo(path, readObject(answer.body, action), action) : undefined;
   }
 
   /** Values of many paths, in calls of 100. Costs one batch read and one read a path of the rate budget. */
-  async readBatch(
+  readBatch(
     paths: readonly string[],
     context: CallContext,
   ): Promise<ReadonlyMap<string, BatchOutcome<SecretWithValue>>> {
-    return this.#batch(paths, context, "values", (path, members, action) => readSecret(path, members, action));
+    return this.#batches.values(paths, context);
   }
 
   /** Metadata and versions of many paths, in calls of 100. */
-  async metadataBatch(
+  metadataBatch(
     paths: readonly string[],
     context: CallContext,
   ): Promise<ReadonlyMap<string, BatchOutcome<SecretInfo>>> {
-    return this.#batch(paths, context, "metadata", (path, members, action) => readInfo(path, members, action));
+    return this.#batches.metadata(paths, context);
   }
 
   /**
@@ -152,54 +159,69 @@ export class ScaiVaultClient {
 
   /** Deletes softly: recoverable for ScaiVault's retention. @returns false when it was gone already */
   async delete(path: string, context: CallContext): Promise<boolean> {
+    return this.#delete(path, "", `delete ${path}`, context);
+  }
+
+  /** Deletes all versions for good, also those of a soft-deleted secret. There is no way back. @returns false when it was gone already */
+  async deletePermanently(path: string, context: CallContext): Promise<boolean> {
+    return this.#delete(path, "?permanent=true", `delete ${path} for good`, context);
+  }
+
+  /** Versions that can still be read, newest first; undefined when the secret is absent or soft-deleted. */
+  async versions(path: string, context: CallContext): Promise<readonly SecretVersion[] | undefined> {
     checkPath(path);
-    const answer = await this.#caller.call(
-      {
-        method: "DELETE",
-        path: `/v1/secrets/${path}`,
-        category: "delete",
-        scope: "secrets:delete",
-        action: `delete ${path}`,
-        safe: false,
-        expected: ["secret_not_found"],
-      },
-      context,
-    );
-    return answer.errorCode === undefined;
+    const action = `list the versions of ${path}`;
+    const call = { ...listCall, path: `/v1/secrets/${path}/versions`, action, expected: ["secret_not_found"] };
+    const answer = await this.#caller.call(call, context);
+    return answer.errorCode === undefined ? readVersions(answer.body, action) : undefined;
+  }
+
+  /** Has ScaiVault make a new value, by the rotation policy of the secret. Never repeated here. */
+  async rotate(path: string, context: CallContext): Promise<void> {
+    checkPath(path);
+    const call: ScaiVaultCall = {
+      method: "POST",
+      path: `/v1/secrets/${path}/rotate`,
+      category: "write",
+      scope: "secrets:rotate",
+      action: `rotate ${path}`,
+      safe: false,
+    };
+    await this.#caller.call(call, context);
   }
 
   /** Paths that begin with `prefix` (a prefix of the text, so end it with `/`), page by page. */
-  async *list(
-    prefix: string,
-    context: CallContext,
-  ): AsyncGenerator<readonly { path: string; version: number | undefined }[]> {
-    const action = `list ${prefix}`;
-    let cursor: string | undefined;
-    const seen = new Set<string>();
-    do {
-      const query = new URLSearchParams({ prefix, limit: "1000" });
-      if (cursor !== undefined) query.set("cursor", cursor);
-      const answer = await this.#caller.call(
-        {
-          method: "GET",
-          path: `/v1/secrets?${query.toString()}`,
-          category: "list",
-          scope: "secrets:list",
-          action,
-          safe: true,
-        },
-        context,
-      );
-      const found = readPage(readObject(answer.body, action), action);
-      yield found.items;
-      cursor = found.cursor;
-      if (cursor !== undefined && seen.has(cursor)) {
-        throw new SyncError("ScaiVaultUnavailable", `ScaiVault's listing goes round in circles (${action})`, {
-          action,
-        });
-      }
-      if (cursor !== undefined) seen.add(cursor);
-    } while (cursor !== undefined);
+  list(prefix: string, context: CallContext): AsyncGenerator<readonly ListedSecret[]> {
+    const query = new URLSearchParams({ prefix, limit: "1000" });
+    return allPages(
+      this.#caller,
+      { ...listed, call: { ...listCall, action: `list ${prefix}` }, path: "/v1/secrets", query },
+      context,
+    );
+  }
+
+  /** Secrets that expire within so many days (1 to 36,500), below a prefix of the text; page by page. */
+  expiring(days: number, prefix: string, context: CallContext): AsyncGenerator<readonly ListedSecret[]> {
+    const query = new URLSearchParams({ days: String(days), prefix, limit: "1000" });
+    return allPages(
+      this.#caller,
+      { ...listed, call: { ...listCall, action: "list what expires" }, path: "/v1/secrets/expiring", query },
+      context,
+    );
+  }
+
+  async #delete(path: string, query: string, action: string, context: CallContext): Promise<boolean> {
+    checkPath(path);
+    const call: ScaiVaultCall = {
+      method: "DELETE",
+      path: `/v1/secrets/${path}${query}`,
+      category: "delete",
+      scope: "secrets:delete",
+      action,
+      safe: false,
+      expected: ["secret_not_found"],
+    };
+    return (await this.#caller.call(call, context)).errorCode === undefined;
   }
 
   #write(
@@ -224,100 +246,4 @@ export class ScaiVaultClient {
       context,
     );
   }
-
-  async #batch<T extends SecretInfo>(
-    paths: readonly string[],
-    context: CallContext,
-    kind: "values" | "metadata",
-    read: (path: string, members: RawMembers, action: string) => T,
-  ): Promise<ReadonlyMap<string, BatchOutcome<T>>> {
-    const outcomes = new Map<string, BatchOutcome<T>>();
-    const asked: string[] = [];
-    for (const path of new Set(paths)) {
-      try {
-        checkPath(path);
-        asked.push(path);
-      } catch (error) {
-        outcomes.set(path, { state: "Failed", error: error as Error });
-      }
-    }
-    for (let at = 0; at < asked.length; at += BATCH_SIZE) {
-      await this.#chunk(asked.slice(at, at + BATCH_SIZE), context, kind, read, outcomes);
-    }
-    return outcomes;
-  }
-
-  async #chunk<T extends SecretInfo>(
-    paths: readonly string[],
-    context: CallContext,
-    kind: "values" | "metadata",
-    read: (path: string, members: RawMembers, action: string) => T,
-    outcomes: Map<string, BatchOutcome<T>>,
-  ): Promise<void> {
-    const values = kind === "values";
-    // Names no path: the failure of a joined call is told to everybody who asked.
-    const action = `read ${kind}`;
-    const scope = values ? "secrets:read" : "secrets:list";
-    if (values) await this.#options.budget.acquire("read", paths.length, context.lane ?? "new", context.signal);
-    const answer = await this.#caller.call(
-      {
-        method: "POST",
-        path: values ? "/v1/secrets/batch" : "/v1/secrets/batch/metadata",
-        body: Buffer.from(JSON.stringify(values ? { paths, options: { include_metadata: true } } : { paths }), "utf8"),
-        category: values ? "batchRead" : "batchMetadata",
-        scope,
-        action,
-        paths: paths.length,
-        safe: true,
-      },
-      context,
-    );
-    const members = readObject(answer.body, action);
-    const secrets = readInner(members, "secrets", action);
-    const errors = readInner(members, "errors", action);
-    for (const path of paths) {
-      outcomes.set(path, outcomeOf(path, secrets, errors, { action: `read ${kind} of ${path}`, scope }, read));
-    }
-  }
-}
-
-/** A path that the answer does not name is a failure, never an absence: only `secret_not_found` says absent. */
-function outcomeOf<T extends SecretInfo>(
-  path: string,
-  secrets: RawMembers,
-  errors: RawMembers,
-  call: { readonly action: string; readonly scope: string },
-  read: (path: string, members: RawMembers, action: string) => T,
-): BatchOutcome<T> {
-  const failed = errors.get(path);
-  if (failed !== undefined) {
-    const code = readEntryCode(failed);
-    if (code === "secret_not_found") return { state: "Absent" };
-    return {
-      state: "Failed",
-      error: answerError(call, { status: statusOf(code), code, fields: [], retryAfterMs: undefined }),
-    };
-  }
-  const found = secrets.get(path);
-  try {
-    if (found !== undefined)
-      return { state: "Found", secret: read(path, readObject(Buffer.from(found), call.action), call.action) };
-  } catch (error) {
-    return { state: "Failed", error: error as Error };
-  }
-  return {
-    state: "Failed",
-    error: new SyncError("ScaiVaultUnavailable", `ScaiVault's answer leaves out ${path}`, {
-      action: call.action,
-      code: "bad_answer",
-    }),
-  };
-}
-
-/** Entries of a batch have no status of their own: the one that the code has elsewhere. */
-function statusOf(code: string): number {
-  if (code === "rate_limited") return 429;
-  if (code === "access_denied" || code === "insufficient_scope" || code === "forbidden") return 403;
-  if (code === "service_unavailable" || code === "internal_error" || code === "") return 503;
-  return 400;
 }

@@ -84,6 +84,20 @@ const tokenCodes: ReadonlySet<string> = new Set([
 /** Codes after which a fresh token may help (API facts 2.3). */
 export const renewableCodes: ReadonlySet<string> = new Set(["token_expired", "token_invalid", "token_revoked"]);
 
+/** The one code after which the same call is tried once more at once, when that is harmless (API facts 2.11). */
+export const ONCE_MORE = "internal_error";
+
+/** The request itself is refused: sent again it would be refused again. */
+const refusals: ReadonlySet<string> = new Set([
+  "validation_error",
+  "invalid_request",
+  "invalid_secret_type",
+  "invalid_duration",
+  "invalid_policy",
+  "invalid_glob",
+  "invalid_config",
+]);
+
 /** What a missing right is called in the message. */
 const denials: ReadonlyMap<string, string> = new Map([
   ["mfa_required", "ScaiVault asks this identity for a second factor"],
@@ -116,12 +130,16 @@ export function answerError(call: CallDescription, answer: ErrorAnswer): SyncErr
   if (status === 403 || denials.has(code)) return denied(call, code, options);
   if (status >= 300 && status < 400) return redirected(status, options);
   const shown = code === "" ? `HTTP ${status}` : `${code}, HTTP ${status}`;
-  return new SyncError(otherReason(status), `ScaiVault answered ${shown} (${call.action})`, options);
+  return new SyncError(otherReason(answer), `ScaiVault answered ${shown} (${call.action})`, options);
 }
 
-/** 404 without a known code is no absence: a wrong address or a proxy answers so. */
-function otherReason(status: number): Reason {
-  return status === 404 || status === 408 || status >= 500 ? "ScaiVaultUnavailable" : "ScaiVaultDenied";
+/**
+ * By status: 408 and 5xx pass, other 4xx do not. 404 without a code of ScaiVault's is no absence: a wrong address or a proxy
+ * answers so. A cursor that is not taken any more is no fault of anybody: the next listing begins anew.
+ */
+function otherReason({ status, code }: ErrorAnswer): Reason {
+  if (status === 408 || status >= 500 || code === "invalid_cursor") return "ScaiVaultUnavailable";
+  return status === 404 && !code.endsWith("_not_found") ? "ScaiVaultUnavailable" : "ScaiVaultDenied";
 }
 
 function redirected(status: number, options: ErrorOptions): SyncError {
@@ -132,6 +150,7 @@ function redirected(status: number, options: ErrorOptions): SyncError {
 type ErrorOptions = ConstructorParameters<typeof SyncError>[2];
 
 function bySpecialCode(call: CallDescription, answer: ErrorAnswer, options: ErrorOptions): SyncError | undefined {
+  if (refusals.has(answer.code)) return refusedField(call, answer, options);
   switch (answer.code) {
     case "invalid_path":
       return new SyncError("InvalidPath", `ScaiVault does not take this path (${call.action})`, options);
@@ -145,10 +164,6 @@ function bySpecialCode(call: CallDescription, answer: ErrorAnswer, options: Erro
       return new SyncError("TargetChanged", `another writer was at work at the same time (${call.action})`, options);
     case "version_not_found":
       return new SyncError("VersionNotFound", `ScaiVault has no such version (${call.action})`, options);
-    case "validation_error":
-    case "invalid_secret_type":
-    case "invalid_duration":
-      return refusedField(call, answer, options);
     default:
       return undefined;
   }

@@ -2,8 +2,23 @@ import type { SecretValue } from "../model/index.ts";
 import type { RateLane } from "./bucket.ts";
 import type { RawMembers } from "./raw.ts";
 
-/** Endpoint categories of ScaiVault's rate limits that the operator uses (advanced/rate-limiting). */
-export type RateCategory = "read" | "write" | "delete" | "list" | "batchRead" | "batchMetadata" | "whoami";
+/**
+ * Endpoint categories of ScaiVault's rate limits that the operator uses (advanced/rate-limiting). None is named for rotation
+ * policies: they are taken to be policy operations.
+ */
+export type RateCategory =
+  | "read"
+  | "write"
+  | "delete"
+  | "list"
+  | "batchRead"
+  | "batchMetadata"
+  | "audit"
+  | "policy"
+  | "federation"
+  | "subscription"
+  | "subscriptionPoll"
+  | "whoami";
 
 /** Searchable, non-secret facts of a secret (core-concepts/secrets). */
 export interface SecretMetadata {
@@ -27,6 +42,23 @@ export interface SecretInfo {
 export interface SecretWithValue extends SecretInfo {
   /** The JSON text of `data`, as the server sent it. */
   readonly data: SecretValue;
+}
+
+/** A secret in a listing. */
+export interface ListedSecret {
+  readonly path: string;
+  readonly version: number | undefined;
+  /** ISO 8601. */
+  readonly expiresAt: string | undefined;
+}
+
+/** One version of a secret, without its value. */
+export interface SecretVersion {
+  readonly version: number;
+  /** ISO 8601. */
+  readonly createdAt: string | undefined;
+  /** Identity, such as `sa:billing`. */
+  readonly createdBy: string | undefined;
 }
 
 /** Outcome for one path of a batch. Absent and soft-deleted look alike to a reader. */

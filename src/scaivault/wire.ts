@@ -3,18 +3,20 @@ import { SyncError } from "../errors/index.ts";
 import { SecretValue } from "../model/index.ts";
 import { type RawMembers, rawMembers } from "./raw.ts";
 import type {
+  ListedSecret,
   MetadataPatch,
   PutAnswer,
   PutRequest,
   SecretInfo,
   SecretMetadata,
+  SecretVersion,
   SecretWithValue,
   WhoAmI,
 } from "./types.ts";
 
 /** Answers and bodies of ScaiVault as JSON. Unknown fields are ignored everywhere (API facts 7.25). */
 
-const version = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
+export const version = z.number().int().min(1).max(Number.MAX_SAFE_INTEGER);
 const infoAnswer = z.object({ version, secret_type: z.string().max(64).catch("kv") });
 const knownMetadata = z.object({
   description: z.string().nullish().catch(undefined),
@@ -32,8 +34,12 @@ const errorEntry = z.object({
     .regex(/^[a-z0-9_]{1,64}$/)
     .catch(""),
 });
-const page = z.object({ cursor: z.string().nullish(), has_more: z.boolean().nullish() });
-const listEntry = z.object({ path: z.string(), version: version.optional().catch(undefined) });
+/** One secret in a listing. */
+export const listEntry = z.object({
+  path: z.string(),
+  version: version.optional().catch(undefined),
+  expires_at: z.string().nullish().catch(undefined),
+});
 
 const KNOWN_KEYS: ReadonlySet<string> = new Set(["description", "owner", "tags"]);
 
@@ -55,6 +61,25 @@ export function readObject(body: Uint8Array, action: string): RawMembers {
   const members = rawMembers(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
   if (members === undefined) throw badAnswer(action);
   return members;
+}
+
+/** An answer without values. @throws SyncError ScaiVaultUnavailable when it is no JSON, or not as the schema says */
+export function readJSON<T>(schema: z.ZodType<T>, body: Uint8Array, action: string): T {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString("utf8"));
+  } catch {
+    // The parser's message quotes the text.
+    throw badAnswer(action);
+  }
+  return checked(schema, value, action);
+}
+
+/** A part of an answer. @throws SyncError ScaiVaultUnavailable when it is not as the schema says */
+export function checked<T>(schema: z.ZodType<T>, value: unknown, action: string): T {
+  const known = schema.safeParse(value);
+  if (!known.success) throw badAnswer(action);
+  return known.data;
 }
 
 /** Members of an object inside an answer. */
@@ -110,6 +135,32 @@ export function readPutAnswer(body: Uint8Array): PutAnswer {
   };
 }
 
+export function readListed(entry: z.infer<typeof listEntry>): ListedSecret {
+  return { path: entry.path, version: entry.version, expiresAt: entry.expires_at ?? undefined };
+}
+
+const versionsAnswer = z.object({
+  versions: z.array(
+    z.object({
+      version,
+      created_at: z.string().nullish().catch(undefined),
+      created_by: z.string().nullish().catch(undefined),
+    }),
+  ),
+});
+
+/** The newest first, whatever the order of the answer. */
+export function readVersions(body: Uint8Array, action: string): readonly SecretVersion[] {
+  const { versions } = readJSON(versionsAnswer, body, action);
+  return versions
+    .map((one) => ({
+      version: one.version,
+      createdAt: one.created_at ?? undefined,
+      createdBy: one.created_by ?? undefined,
+    }))
+    .sort((a, b) => b.version - a.version);
+}
+
 export function readWhoAmI(members: RawMembers): WhoAmI {
   const known = whoAmIAnswer.parse({
     identity_id: parsed(members, "identity_id"),
@@ -122,25 +173,6 @@ export function readWhoAmI(members: RawMembers): WhoAmI {
 /** The code of one entry of a batch's `errors`. */
 export function readEntryCode(text: string): string {
   return errorEntry.catch({ code: "" }).parse(JSON.parse(text)).code;
-}
-
-/** One page of a listing: `secrets`, else `data` (the documentation has both). */
-export function readPage(
-  members: RawMembers,
-  action: string,
-): { readonly items: readonly { path: string; version: number | undefined }[]; readonly cursor: string | undefined } {
-  const entries = z
-    .array(listEntry)
-    .max(10_000)
-    .safeParse(parsed(members, "secrets") ?? parsed(members, "data"));
-  const rest = page.safeParse({ cursor: parsed(members, "cursor"), has_more: parsed(members, "has_more") });
-  if (!entries.success || !rest.success) throw badAnswer(action);
-  const { cursor, has_more } = rest.data;
-  const more = has_more !== false && cursor !== null && cursor !== undefined && cursor !== "";
-  return {
-    items: entries.data.map((entry) => ({ path: entry.path, version: entry.version })),
-    cursor: more ? cursor : undefined,
-  };
 }
 
 /** Members of the metadata as JSON text; what is not declared is left out. */

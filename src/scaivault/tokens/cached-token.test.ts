@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import { SyncError } from "../../errors/index.ts";
 import { SecretValue } from "../../model/index.ts";
@@ -91,4 +92,56 @@ test("a caller that gives up does not end the login of the others; lifetimes are
   await clock.advance(8000);
   expect((await token.token(signal)).text()).toBe("t1");
   expect(logins).toHaveLength(1);
+});
+
+test("whatever callers, time and the login do: one login at a time, and no token beyond its end", async () => {
+  const step = fc.oneof(
+    fc.record({ kind: fc.constant("ask" as const) }),
+    fc.record({ kind: fc.constant("refused" as const) }),
+    fc.record({ kind: fc.constant("pass" as const), ms: fc.integer({ min: 1, max: 400_000 }) }),
+    fc.record({ kind: fc.constant("answer" as const), seconds: fc.integer({ min: 10, max: 600 }) }),
+    fc.record({ kind: fc.constant("fail" as const) }),
+  );
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+      const clock = new VirtualClock();
+      const open: Login[] = [];
+      const ends = new Map<string, number>();
+      const token = new CachedToken({
+        clock,
+        random: () => 0.5,
+        login: () => new Promise<IssuedToken>((resolve, reject) => open.push({ resolve, reject })),
+      });
+      let made = 0;
+      let last: SecretValue | undefined;
+      const callers: Promise<void>[] = [];
+      const take = (promise: Promise<SecretValue | undefined>): void => {
+        callers.push(
+          promise.then(
+            (value) => {
+              if (value === undefined) return;
+              expect(ends.get(value.text() ?? "")).toBeGreaterThan(clock.monotonic());
+              last = value;
+            },
+            () => undefined,
+          ),
+        );
+      };
+      for (const one of steps) {
+        if (one.kind === "ask") take(token.token(signal));
+        else if (one.kind === "refused" && last !== undefined) take(token.renew(last, signal));
+        else if (one.kind === "pass") await clock.advance(one.ms);
+        else if (one.kind === "answer") {
+          const name = `t${(made += 1)}`;
+          ends.set(name, clock.monotonic() + one.seconds * 1000);
+          open.shift()?.resolve({ value: SecretValue.fromText(name), lifetimeMs: one.seconds * 1000 });
+        } else if (one.kind === "fail") open.shift()?.reject(new SyncError("ScaiVaultUnavailable", "down"));
+        await settle();
+        expect(open.length).toBeLessThanOrEqual(1);
+      }
+      open.shift()?.reject(new SyncError("ScaiVaultUnavailable", "down"));
+      await Promise.all(callers);
+    }),
+    { numRuns: 200 },
+  );
 });
