@@ -262,7 +262,7 @@ function unseen(failure: SyncError): TargetObservation {
 /** This object as marks name it. */
 export function selfOf(world: World, subject: Subject) {
   const { namespace, name } = subject.sync.metadata;
-  return { cluster: world.cluster, namespace, kind: "SecretSync", name };
+  return { cluster: world.cluster, namespace, kind: subject.kind, name };
 }
 
 function rightsOf(world: World, subject: Subject, target: BoundTarget): TargetInput["rights"] {

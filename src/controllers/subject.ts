@@ -23,6 +23,9 @@ export interface Pair {
 
 /** A SecretSync with everything that has to be known before its targets are looked at. */
 export interface Subject {
+  /** Whose secrets these are: a SecretSync's, or those of a FederationBackend's tree. */
+  readonly kind: "SecretSync" | "FederationBackend";
+  /** `namespace/name`; of a tree with its kind before it. */
   readonly key: string;
   readonly sync: SecretSync;
   readonly effective: EffectiveSync;
@@ -62,6 +65,7 @@ export function resolveSubject(world: World, object: KubeObject): Subject | Sync
   const backendView = found === undefined ? undefined : viewBackend(found);
   const backend = backendView?.ok === true ? backendView.object : undefined;
   const base = {
+    kind: "SecretSync" as const,
     key: `${namespace}/${name}`,
     sync,
     effective: effectiveSync(sync.spec, backend?.spec),

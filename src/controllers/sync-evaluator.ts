@@ -1,43 +1,32 @@
-import { datedVersion, isStoreWide } from "../catalogue/index.ts";
-import type { ActionKind, SourceState } from "../decide/types.ts";
-import { SyncError, toSyncError } from "../errors/index.ts";
-import type { Reservation, WriteLane } from "../ports/index.ts";
+import type { ActionKind } from "../decide/types.ts";
+import { SyncError } from "../errors/index.ts";
+import type { WriteLane } from "../ports/index.ts";
 import { Approvals } from "./approvals.ts";
-import { ComparisonMemo } from "./comparison-memo.ts";
-import { type EvaluatedTarget, evaluatePair, type PairResult } from "./evaluate.ts";
+import type { PairResult } from "./evaluate.ts";
 import type { ExecutedPair } from "./execute.ts";
-import { gatherTargets, type Memory, secretTargetID } from "./gather.ts";
+import type { Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { scopeOf } from "./metric-scope.ts";
-import { PlanMemo } from "./plan-memo.ts";
+import { type Look, PairEvaluator, releaseValues } from "./pair-evaluator.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
 import { sourceStateOf } from "./source-state.ts";
-import { type Pair, pairsOf, sourceIDFor, type Subject } from "./subject.ts";
-import { brakeItem, brakeItemOf, brakePlanned, brakesFor, holdPlans } from "./sync-brakes.ts";
-import { SyncExecutor } from "./sync-executor.ts";
+import { type Pair, pairsOf, type Subject } from "./subject.ts";
+import { brakeItem, brakeItemOf, brakePlanned, holdPlans } from "./sync-brakes.ts";
+import { assertSame, SyncExecutor } from "./sync-executor.ts";
 import type { SyncOutcome } from "./sync-outcome.ts";
-import type { Lane, World } from "./world.ts";
-
-/** How a pair is looked at: how urgent it is, how old ScaiVault's answers may be, whether its plan is approved. */
-interface Look {
-  readonly lane: string;
-  readonly notBeforeMs: number;
-  readonly approved: boolean;
-}
+import type { World } from "./world.ts";
 
 /** Told that an object's approval is about to be used. */
 export type ApprovalUsed = (subject: Subject) => Promise<void>;
 
 const PAIRS_AT_ONCE = 16;
-const notPolled: SourceState = { state: "Unknown", reason: "Progressing", message: "not polled yet" };
 
 /** Gathers, plans and carries out what one SecretSync is about. In `plan` nothing is carried out. */
 export class SyncEvaluator {
   readonly #world: World;
   readonly #reverts: Reverts;
   readonly #marks = new OwnMarks();
-  readonly #memo = new ComparisonMemo();
-  readonly #plans = new PlanMemo();
+  readonly #pairs: PairEvaluator;
   readonly #executor: SyncExecutor;
   readonly #approvals: Approvals;
   readonly #approvalUsed: ApprovalUsed;
@@ -48,7 +37,12 @@ export class SyncEvaluator {
     this.#approvals = new Approvals(world);
     this.#approvalUsed = approvalUsed;
     this.#reverts = new Reverts(() => world.clock.monotonic());
-    this.#executor = new SyncExecutor(world, { marks: this.#marks, reverts: this.#reverts });
+    this.#pairs = new PairEvaluator(world, this.memory, writeLane);
+    this.#executor = new SyncExecutor(world, {
+      marks: this.#marks,
+      reverts: this.#reverts,
+      assertSame: (subject) => assertSame(world, subject),
+    });
   }
 
   /** What one look remembers for the next. */
@@ -126,7 +120,7 @@ export class SyncEvaluator {
     const results: PairResult[] = [];
     for (let at = 0; at < pairs.length; at += PAIRS_AT_ONCE) {
       const some = pairs.slice(at, at + PAIRS_AT_ONCE);
-      results.push(...(await Promise.all(some.map((pair) => this.#evaluatePair(subject, pair, look, signal)))));
+      results.push(...(await Promise.all(some.map((pair) => this.#pairs.evaluate(subject, pair, look, signal)))));
     }
     return results;
   }
@@ -166,82 +160,6 @@ export class SyncEvaluator {
     const now = this.#world.clock.monotonic();
     if (lane === "user" || lane === "drift" || lane === "change") return now - 1000;
     return now - subject.effective.syncIntervalMs * 1.5;
-  }
-
-  async #evaluatePair(
-    subject: Subject,
-    pair: Pair,
-    { lane, notBeforeMs, approved }: Look,
-    signal: AbortSignal,
-  ): Promise<PairResult> {
-    const world = this.#world;
-    const source: SourceState = sourceStateOf(subject, pair) ?? notPolled;
-    const scaivaultLane: Lane = lane === "user" ? "user" : "new";
-    const options = { notBeforeMs, lane: scaivaultLane, reverts: this.#reverts, marks: this.#marks };
-    const assume = source.state === "Present" && this.#isFirstCopy(subject, pair);
-    const targets = await gatherTargets(world, subject, pair, { ...options, assume }, signal);
-    const result = await this.#plan(subject, pair, { source, targets, approved }, signal);
-    const guessed = targets.some(({ observation }) => observation.assumed === true);
-    if (!guessed || result.plan.actions.some(({ kind }) => kind === "Create")) return result;
-    // Anything but a creation right now needs to know.
-    releaseValues(result);
-    const seen = await gatherTargets(world, subject, pair, options, signal);
-    return this.#plan(subject, pair, { source, targets: seen, approved }, signal);
-  }
-
-  /**
-   * Nothing says that this Secret was ever there, and it is the object's only target: it is created without a look, which the
-   * API server refuses when the name is taken. With other targets beside it there would be two writes to account for.
-   */
-  #isFirstCopy({ sync, effective, location }: Subject, pair: Pair): boolean {
-    if (this.#world.dryRun || effective.apply !== "Automatic" || location?.kind !== "path") return false;
-    if (pair.secretName === undefined || sync.spec.targets.scaivault !== undefined) return false;
-    const copied = sync.status?.targets?.some(({ sourceVersion }) => sourceVersion !== undefined) === true;
-    return !copied && !this.#marks.wrote(secretTargetID(sync.metadata.namespace, pair.secretName));
-  }
-
-  #plan(
-    subject: Subject,
-    pair: Pair,
-    {
-      source,
-      targets,
-      approved,
-    }: { readonly source: SourceState; readonly targets: readonly EvaluatedTarget[]; readonly approved: boolean },
-    signal: AbortSignal,
-  ): Promise<PairResult> {
-    const world = this.#world;
-    const { store } = subject;
-    const reserve = reserveOf(targets, (kind) => writeLane(subject, kind, approved));
-    return evaluatePair(
-      {
-        ...(world.dryRun || reserve === undefined ? {} : { reserve }),
-        path: pair.ref.path,
-        owner: subject.owner,
-        sourceID: sourceIDFor(world, subject, pair.ref.path),
-        policies: subject.effective,
-        source,
-        targets,
-        brakes: brakesFor(world, subject, pair.ref.path, source, targets),
-        ring: world.ring,
-        memo: this.#memo,
-        plans: this.#plans,
-        readSource: async (aborted) => {
-          if (store === undefined) throw new SyncError("BackendNotReady", "the backend has no source");
-          world.metrics.valueRead(scopeOf(subject));
-          try {
-            const read = await store.source.read(pair.ref, aborted);
-            return { ...read, version: datedVersion(read.version, read.writtenAt) };
-          } catch (error) {
-            const failed = toSyncError(error, `read ${pair.ref.path}`);
-            if (isStoreWide(failed)) store.poller.noteFailure(failed);
-            throw failed;
-          }
-        },
-        approved,
-      },
-      signal,
-    );
   }
 
   /** Execution, pair by pair. */
@@ -286,26 +204,4 @@ function writeLane({ sync }: Subject, kind: ActionKind, approved: boolean): Writ
   if (approved || (seen > 0 && seen !== sync.metadata.generation)) return "user";
   if (kind === "Mark") return "verification";
   return kind === "Create" || kind === "Adopt" ? "new" : "rotated";
-}
-
-function reserveOf(
-  targets: readonly EvaluatedTarget[],
-  laneOf: (kind: ActionKind) => WriteLane,
-): ((kind: ActionKind) => Reservation) | undefined {
-  const path = targets.find(({ target }) => target.kind === "ScaiVault")?.target;
-  return path === undefined ? undefined : (kind) => path.reserve(laneOf(kind));
-}
-
-/** Values are zeroed as soon as nothing needs them, and a call that was set aside and not made is given back. */
-export function releaseValues(result: PairResult): void {
-  result.values.permit?.release();
-  result.values.source?.payload.raw.release();
-  for (const value of result.values.source?.payload.keys.values() ?? []) value.release();
-  for (const content of [...result.values.rendered.values(), ...result.values.held.values()]) {
-    content.payload.raw.release();
-    for (const value of content.keys.values()) value.release();
-  }
-  result.values.rendered.clear();
-  result.values.held.clear();
-  delete result.values.source;
 }

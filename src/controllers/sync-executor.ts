@@ -15,11 +15,21 @@ export class SyncExecutor {
   readonly #world: World;
   readonly #marks: OwnMarks;
   readonly #reverts: Reverts;
+  readonly #assertSame: (subject: Subject) => void;
 
-  constructor(world: World, memory: { readonly marks: OwnMarks; readonly reverts: Reverts }) {
+  /** @param options.assertSame throws {@link ObjectMovedError} when the object is not as it was when it was planned */
+  constructor(
+    world: World,
+    options: {
+      readonly marks: OwnMarks;
+      readonly reverts: Reverts;
+      readonly assertSame: (subject: Subject) => void;
+    },
+  ) {
     this.#world = world;
-    this.#marks = memory.marks;
-    this.#reverts = memory.reverts;
+    this.#marks = options.marks;
+    this.#reverts = options.reverts;
+    this.#assertSame = options.assertSame;
   }
 
   async run(subject: Subject, result: PairResult, signal: AbortSignal): Promise<ExecutedPair> {
@@ -29,7 +39,7 @@ export class SyncExecutor {
       {
         assertHeld: () => {
           world.assertHeld();
-          assertSame(world, subject);
+          this.#assertSame(subject);
         },
         braked: (action) => takeBrake(world, subject, action, result.context.approved),
         written: (target, action, now) => this.#written(subject, target, action, now),
@@ -42,7 +52,7 @@ export class SyncExecutor {
     for (const error of executed.errors) {
       const { namespace, name } = subject.sync.metadata;
       world.log.warn("write failed", {
-        kind: "SecretSync",
+        kind: subject.kind,
         namespace,
         name,
         path: result.context.path,
@@ -89,7 +99,7 @@ export class SyncExecutor {
     const world = this.#world;
     world.metrics.write(action.target, action.kind, scopeOf(subject));
     world.log.info("target written", {
-      kind: "SecretSync",
+      kind: subject.kind,
       namespace,
       name,
       action: action.kind,
@@ -136,7 +146,7 @@ export class ObjectMovedError extends Error {
  * it does (R21), and its backend is the same.
  * @throws ObjectMovedError
  */
-function assertSame(world: World, subject: Subject): void {
+export function assertSame(world: World, subject: Subject): void {
   const { uid, generation } = subject.sync.metadata;
   const object = world.caches.syncs.get(subject.key);
   const { metadata } = object ?? {};
