@@ -5,17 +5,21 @@ import type { Exchange } from "./auth/exchange.ts";
 import type { Policies } from "./auth/policies.ts";
 import type { Tenants } from "./auth/tenancy.ts";
 import type { TokenRegistry } from "./auth/token-registry.ts";
+import type { EventHub } from "./events/hub.ts";
 import type { Cursors } from "./limits/cursor.ts";
 import type { RateLimiter } from "./limits/rate-limiter.ts";
 import type { Metrics } from "./metrics.ts";
 import type { SecretService } from "./secrets/service.ts";
 import type { Store } from "./store/store.ts";
+import type { SubscriptionService } from "./subscriptions/service.ts";
 
 /** The parts of a running server. */
 export interface App {
   readonly clock: Clock;
   readonly store: Store;
   readonly secrets: SecretService;
+  readonly events: EventHub;
+  readonly subscriptions: SubscriptionService;
   readonly tokens: TokenRegistry;
   readonly tenants: Tenants;
   readonly policies: Policies;

@@ -3,48 +3,13 @@
  *
  * One entry per assumption: the sentence, the section of `sections.ts` it belongs to, and the constant that the server's
  * code uses, or (`builtIn`) the file whose way of working it is. When a real ScaiVault turns out to answer otherwise
- * (`npm run conformance -- --url ...` tells), the correction starts here.
+ * (`npm run conformance -- --url ...` tells), the correction starts here. The families that came later have files of their own in `assumptions/`.
  */
-import type { Section } from "./sections.ts";
+import { assume, builtIn } from "./assumptions/registry.ts";
 
-/** One assumption as text. */
-export interface Assumption {
-  readonly id: string;
-  readonly section: Section;
-  readonly sentence: string;
-  /** The file that works this way, below this folder; undefined when a constant of this file decides. */
-  readonly file: string | undefined;
-}
-
-const registered = new Map<string, Assumption>();
-
-function register(entry: Assumption): void {
-  if (registered.has(entry.id)) throw new Error(`assumption ${entry.id} is registered twice`);
-  registered.set(entry.id, entry);
-}
-
-/** An assumption that a value decides; the code refers to the constant. */
-function assume<T>(id: string, section: Section, sentence: string, value: T): T {
-  register({ id, section, sentence, file: undefined });
-  return value;
-}
-
-/** An assumption that is the way `file` works, rather than a value that could be set. */
-function builtIn(id: string, section: Section, sentence: string, file: string): void {
-  register({ id, section, sentence, file });
-}
-
-/** All assumptions, in the order of this file. */
-export function assumptions(): readonly Assumption[] {
-  return [...registered.values()];
-}
-
-/** The sentence of one assumption; throws for an unknown id, so that no check can quote what does not exist. */
-export function assumption(id: string): Assumption {
-  const found = registered.get(id);
-  if (found === undefined) throw new Error(`no assumption is called ${id}`);
-  return found;
-}
+export { assumption, assumptions } from "./assumptions/registry.ts";
+export type { Assumption } from "./assumptions/registry.ts";
+export * from "./assumptions/events.ts";
 
 // ---- 1.6 ids -----------------------------------------------------------------------------------------------------
 

@@ -1,15 +1,18 @@
-import { EXCHANGE_CATEGORY, METADATA_CATEGORY, TOKEN_PATHS } from "./assumptions.ts";
+import { ACK_CATEGORY, ACK_SCOPE, EXCHANGE_CATEGORY, METADATA_CATEGORY, TOKEN_PATHS } from "./assumptions.ts";
 import { auditLogs, auditOfIdentity, auditOfSecret, auditSummary } from "./handlers/audit.ts";
 import { exchange, introspect, jwks, oauthToken, whoami } from "./handlers/auth.ts";
 import { batchMetadata, batchRead } from "./handlers/batch.ts";
 import * as secrets from "./handlers/secrets.ts";
 import { detailed, health, metrics, ready, version } from "./handlers/system.ts";
+import * as subscriptions from "./handlers/subscriptions.ts";
 import type { Route } from "./http/call.ts";
 
 const metadataRead = METADATA_CATEGORY.read as "list";
 const exchangeCategory = EXCHANGE_CATEGORY as "system";
 const open = { token: false, category: "system" } as const;
 const list = { method: "GET", category: "list", scope: "secrets:list", action: "list" } as const;
+const subscription = { category: "subscription", scope: "subscriptions:read" } as const;
+const subscriptionWrite = { category: "subscription", scope: "subscriptions:write" } as const;
 const audit = { method: "GET", category: "audit", scope: "audit:read" } as const;
 
 /** All endpoints; the first that fits wins, so the reserved words stand in front of `{path+}`. */
@@ -88,4 +91,35 @@ export const routes: readonly Route[] = [
   { ...audit, pattern: "/v1/audit/summary", handler: auditSummary },
   { ...audit, pattern: "/v1/audit/secrets/{path+}", handler: auditOfSecret },
   { ...audit, pattern: "/v1/audit/identities/{identity}", handler: auditOfIdentity },
+
+  // Subscriptions [reference/subscriptions]
+  { ...subscription, method: "GET", pattern: "/v1/subscriptions", handler: subscriptions.listSubscriptions },
+  { ...subscriptionWrite, method: "POST", pattern: "/v1/subscriptions", handler: subscriptions.createSubscription },
+  { ...subscription, method: "GET", pattern: "/v1/subscriptions/{id}", handler: subscriptions.readSubscription },
+  {
+    ...subscriptionWrite,
+    method: "PATCH",
+    pattern: "/v1/subscriptions/{id}",
+    handler: subscriptions.patchSubscription,
+  },
+  {
+    ...subscriptionWrite,
+    method: "DELETE",
+    pattern: "/v1/subscriptions/{id}",
+    handler: subscriptions.deleteSubscription,
+  },
+  {
+    method: "GET",
+    pattern: "/v1/subscriptions/{id}/poll",
+    category: "subscription_poll",
+    scope: "subscriptions:read",
+    handler: subscriptions.pollSubscription,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/subscriptions/{id}/ack",
+    category: ACK_CATEGORY as "subscription",
+    scope: ACK_SCOPE as "subscriptions:write",
+    handler: subscriptions.acknowledgeEvents,
+  },
 ];

@@ -9,6 +9,8 @@ import { signJwt } from "./auth/jwt.ts";
 import type { SigningKey } from "./auth/jwt.ts";
 import { applySeed } from "./seed.ts";
 import { startServer } from "./server.ts";
+import { callServer } from "./testing.ts";
+import type { CallAnswer, CallOptions } from "./testing.ts";
 import type { AccessLine, ScaiVaultServer, ServerOptions } from "./server.ts";
 
 let clock: VirtualClock;
@@ -23,42 +25,11 @@ async function start(options: ServerOptions = {}): Promise<void> {
 beforeEach(() => start());
 afterEach(() => server.stop());
 
-interface Options {
-  readonly token?: string | null;
-  readonly body?: unknown;
-  readonly headers?: Record<string, string>;
-}
+type Options = CallOptions;
+type Answer = CallAnswer;
 
-interface Answer {
-  readonly status: number;
-  readonly code: string | undefined;
-  readonly json: Record<string, unknown>;
-  readonly text: string;
-  readonly headers: Headers;
-}
-
-async function call(method: string, path: string, options: Options = {}): Promise<Answer> {
-  const token = options.token === undefined ? server.token : options.token;
-  const { body } = options;
-  const response = await fetch(server.url + path, {
-    method,
-    headers: {
-      ...(token === null ? {} : { authorization: `Bearer ${token}` }),
-      ...(body === undefined ? {} : { "content-type": "application/json" }),
-      ...options.headers,
-    },
-    ...(body === undefined ? {} : { body: typeof body === "string" ? body : JSON.stringify(body) }),
-  });
-  const text = await response.text();
-  let json: Record<string, unknown> = {};
-  try {
-    json = JSON.parse(text) as Record<string, unknown>;
-  } catch {
-    // No JSON.
-  }
-  const error = json["error"] as { code?: string } | undefined;
-  return { status: response.status, code: error?.code, json, text, headers: response.headers };
-}
+const call = (method: string, path: string, options: Options = {}): Promise<Answer> =>
+  callServer(server, method, path, options);
 
 const put = (path: string, options: Options = {}): Promise<Answer> =>
   call("PUT", `/v1/secrets/${path}`, { body: { data: { a: "1" }, secret_type: "kv" }, ...options });

@@ -15,6 +15,7 @@ import { Counters } from "./admin/counters.ts";
 import { Faults } from "./admin/faults.ts";
 import type { App } from "./app.ts";
 import { CAS_BY_DEFAULT, RETENTION_MS } from "./assumptions.ts";
+import { EventHub } from "./events/hub.ts";
 import { Exchange } from "./auth/exchange.ts";
 import { Policies } from "./auth/policies.ts";
 import { knownScopes } from "./auth/principal.ts";
@@ -31,9 +32,10 @@ import { SecretService } from "./secrets/service.ts";
 import type { ServerOptions } from "./settings.ts";
 import { MemoryStore } from "./store/memory.ts";
 import type { Store } from "./store/store.ts";
+import { SubscriptionService } from "./subscriptions/service.ts";
 
 export type { AccessLine, ExchangeMapping, ExchangeTrust, IdentitySpec, ServerOptions } from "./settings.ts";
-export type { Admin, StoredSecret } from "./admin/admin.ts";
+export type { Admin, EventEnvelope, StoredSecret } from "./admin/admin.ts";
 export type { AdminPort } from "./admin/admin-port.ts";
 export type { CounterSnapshot, RequestEntry } from "./admin/counters.ts";
 export type { Fault, FaultAction, FaultMatch, InjectedFault } from "./admin/faults.ts";
@@ -167,6 +169,10 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
   const tenants = new Tenants();
   const homeTenantId = options.tenantId ?? defaultTenant;
   tenants.add(homeTenantId, options.partnerId ?? defaultPartner);
+  const policies = new Policies();
+  const events = new EventHub(store.events, clock, (tenantId) => tenants.partnerOf(tenantId));
+  const subscriptions = new SubscriptionService({ store, clock, policies, push: () => undefined });
+  events.addSink(subscriptions);
   return {
     clock,
     store,
@@ -179,6 +185,7 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     secrets: new SecretService({
       store,
       clock,
+      events,
       retentionMs: options.retentionMs ?? RETENTION_MS,
       cas: options.cas ?? CAS_BY_DEFAULT,
       onVersion: () => {
@@ -188,7 +195,9 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
       filterMetadata: (members) => faults.filterMetadata(members),
     }),
     tokens: new TokenRegistry(clock, `http://${host}/tenants/${homeTenantId}`, options.jwtAlgorithm ?? "RS256"),
-    policies: new Policies(),
+    policies,
+    events,
+    subscriptions,
     exchange: new Exchange(clock, options.exchange ?? [], isLoopback(host)),
     limiter: new RateLimiter(clock, options.limits ?? {}),
     cursors: new Cursors(clock),

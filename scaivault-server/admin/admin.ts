@@ -27,6 +27,19 @@ export interface StoredSecret {
   readonly updatedAt: string;
 }
 
+/** An event as subscribers get it. */
+export interface EventEnvelope {
+  readonly event_id: string;
+  readonly event_type: string;
+  readonly timestamp: string;
+  readonly tenant_id: string;
+  readonly partner_id: string;
+  readonly identity_id: string;
+  readonly path?: string;
+  readonly data: Readonly<Record<string, unknown>>;
+  readonly request_id: string | null;
+}
+
 /** What an administrator, a test or the local environment does to the server beside the API. Not counted, not limited. */
 export class Admin {
   readonly #app: App;
@@ -175,12 +188,25 @@ export class Admin {
   ): number {
     const input = parseWrite(text);
     const identity = options.identity ?? "user:admin@local";
-    return this.#app.secrets.write(this.#owner(options.tenantId), checkPath(path), input, identity).version;
+    return this.#app.secrets.write(this.#owner(options.tenantId), checkPath(path), input, { identityId: identity })
+      .version;
   }
 
   /** Deletes as somebody else would. @throws ApiError `secret_not_found`. */
-  remove(path: string, options: { readonly tenantId?: string; readonly permanent?: boolean } = {}): void {
-    this.#app.secrets.remove(this.#owner(options.tenantId), path, options.permanent ?? false);
+  remove(
+    path: string,
+    options: { readonly tenantId?: string; readonly permanent?: boolean; readonly identity?: string } = {},
+  ): void {
+    this.#app.secrets.remove(this.#owner(options.tenantId), path, options.permanent ?? false, {
+      identityId: options.identity ?? "user:admin@local",
+    });
+  }
+
+  /** The envelopes of a tenant's remembered events, oldest first. */
+  events(tenantId?: string): readonly EventEnvelope[] {
+    return this.#app.store.events
+      .listEvents(this.#owner(tenantId), { limit: Number.MAX_SAFE_INTEGER })
+      .map(({ body }) => JSON.parse(body) as EventEnvelope);
   }
 
   #owner(tenantId: string | undefined): Owner {

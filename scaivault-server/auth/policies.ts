@@ -75,6 +75,11 @@ export class Policies {
     return this.#evaluate(principal, path, permission, context) === "allowed";
   }
 
+  /** Whether a rule matches, its conditions aside: for events, which have no source address. */
+  mentions(principal: Principal, path: string, permission: Permission): boolean {
+    return this.#evaluate(principal, path, permission, { sourceIp: "", now: 0 }) !== "denied";
+  }
+
   /** @throws ApiError `access_denied`, or the code of the one condition that stood in the way. */
   require(principal: Principal, path: string, permission: Permission, context: AccessContext): void {
     const outcome = this.#evaluate(principal, path, permission, context);

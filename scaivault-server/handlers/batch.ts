@@ -49,7 +49,7 @@ export async function batchRead(call: Call): Promise<Answer> {
   const outcome = collect(body.paths, options.fail_fast ?? false, (path) => {
     checkPath(path);
     call.require(path, "read");
-    const { record, version } = call.app.secrets.read(call.owner, path, options.version);
+    const { record, version } = call.app.secrets.read(call.owner, path, options.version, call.origin);
     versions.set(path, version.version);
     return {
       data: new RawJson(version.data),

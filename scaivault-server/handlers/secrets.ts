@@ -36,7 +36,7 @@ export function readSecret(call: Call): Answer {
   const path = checkPath(call.path);
   const wanted = wholeNumber(call.query, "version", { least: 1, most: 9_999_999_999 });
   call.require(path, "read");
-  const { record, version } = call.app.secrets.read(call.owner, path, wanted);
+  const { record, version } = call.app.secrets.read(call.owner, path, wanted, call.origin);
   call.app.counters.valueRead();
   call.app.metrics.valueRead();
   call.audit("read", path, { version: version.version });
@@ -58,7 +58,7 @@ export async function writeSecret(call: Call): Promise<Answer> {
   const path = checkPath(call.path);
   call.require(path, "write");
   const input = parseWrite(await call.text());
-  const record = call.app.secrets.write(call.owner, path, input, call.principal.identityId);
+  const record = call.app.secrets.write(call.owner, path, input, call.origin);
   call.audit("write", path, { version: record.version });
   return { status: record.version === 1 ? WRITE_ANSWER.first : WRITE_ANSWER.later, body: withoutData(record) };
 }
@@ -67,7 +67,7 @@ export async function writeSecret(call: Call): Promise<Answer> {
 export async function patchSecret(call: Call): Promise<Answer> {
   const path = checkPath(call.path);
   call.require(path, "write");
-  const record = call.app.secrets.patch(call.owner, path, parsePatch(await call.text()));
+  const record = call.app.secrets.patch(call.owner, path, parsePatch(await call.text()), call.origin);
   call.audit(AUDIT_METADATA_ACTION.write as "write", path, { metadata_only: true });
   return { status: 200, body: withoutData(record) };
 }
@@ -77,7 +77,7 @@ export function deleteSecret(call: Call): Answer {
   const path = checkPath(call.path);
   const permanent = trueOrFalse(call.query, PERMANENT_PARAMETER) ?? false;
   call.require(path, "delete");
-  call.app.secrets.remove(call.owner, path, permanent);
+  call.app.secrets.remove(call.owner, path, permanent, call.origin);
   call.audit("delete", path, { permanent });
   return { status: DELETE_ANSWER };
 }

@@ -6,6 +6,7 @@ import type { IssuedToken } from "../auth/token-registry.ts";
 import type { AccessContext, Permission } from "../auth/policies.ts";
 import type { Principal, Scope } from "../auth/principal.ts";
 import { ApiError, validationError } from "../errors.ts";
+import type { Origin } from "../events/hub.ts";
 import type { Category } from "../limits/rate-limiter.ts";
 import type { Owner } from "../store/store.ts";
 
@@ -75,6 +76,7 @@ export class Call {
   /** Name of the caller's own buckets. */
   rateIdentity: string | undefined;
   readonly #message: IncomingMessage;
+  readonly #stopped: AbortSignal;
 
   constructor(parts: {
     app: App;
@@ -84,6 +86,7 @@ export class Call {
     requestId: string;
     partnerWide: boolean;
     message: IncomingMessage;
+    stopped: AbortSignal;
   }) {
     this.app = parts.app;
     this.route = parts.route;
@@ -92,6 +95,7 @@ export class Call {
     this.requestId = parts.requestId;
     this.partnerWide = parts.partnerWide;
     this.#message = parts.message;
+    this.#stopped = parts.stopped;
     this.sourceIp = (parts.message.socket.remoteAddress ?? "").replace("::ffff:", "");
     this.authorization = parts.message.headers.authorization;
   }
@@ -105,6 +109,11 @@ export class Call {
   /** Whose secrets the request is about. */
   get owner(): Owner {
     return this.partnerWide ? `partner:${this.principal.partnerId}` : `tenant:${this.principal.tenantId}`;
+  }
+
+  /** Who makes this request, for events. */
+  get origin(): Origin {
+    return { identityId: this.principal.identityId, requestId: this.requestId };
   }
 
   get access(): AccessContext {
@@ -122,6 +131,19 @@ export class Call {
   /** @throws ApiError when no policy rule allows it. */
   require(path: string, permission: Permission): void {
     this.app.policies.require(this.principal, path, permission, this.access);
+  }
+
+  /** Runs work that waits, with a signal that aborts when the client hangs up or the server stops. */
+  async whileWaited<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const gone = new AbortController();
+    const hungUp = (): void => gone.abort();
+    const { socket } = this.#message;
+    socket.once("close", hungUp);
+    try {
+      return await work(AbortSignal.any([gone.signal, this.#stopped]));
+    } finally {
+      socket.removeListener("close", hungUp);
+    }
   }
 
   /** Notes a successful action for the audit trail. */

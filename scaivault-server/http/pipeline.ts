@@ -79,7 +79,16 @@ async function pass(
   }
   const { route, params, tenant, partnerWide } = match;
   app.counters.arrived(routeName(match), route.category);
-  const call = new Call({ app, route, params, query, requestId: passage.requestId, partnerWide, message });
+  const call = new Call({
+    app,
+    route,
+    params,
+    query,
+    requestId: passage.requestId,
+    partnerWide,
+    message,
+    stopped: parts.stopped,
+  });
   passage.call = call;
   // Noted at arrival: a test that asks which paths a client named must also see requests that were refused.
   if (route.action !== undefined && call.path !== "") app.counters.touched(call.path, route.action);

@@ -10,6 +10,9 @@ export const defaultLimits = {
   batch_read: 100,
   batch_metadata: 100,
   audit: 50,
+  webhook: 20,
+  subscription: 20,
+  subscription_poll: 240,
   auth: 300,
   system: UNCOUNTED_CATEGORY.perMinute,
 } as const satisfies Readonly<Record<string, number>>;

@@ -1,6 +1,8 @@
 import type { Clock } from "../../src/time/clock.ts";
-import { DEFAULT_MAX_VERSIONS, ROTATION_POLICIES_ABSENT } from "../assumptions.ts";
+import { DEFAULT_MAX_VERSIONS, RETENTION_EVENT, ROTATION_POLICIES_ABSENT } from "../assumptions.ts";
 import { ApiError } from "../errors.ts";
+import type { EventHub, Origin } from "../events/hub.ts";
+import * as about from "../events/secret-events.ts";
 import { joinMembers, rawMembers } from "../json/raw-json.ts";
 import type { RawObject } from "../json/raw-json.ts";
 import type { Owner, SecretRecord, SecretVersion, Store } from "../store/store.ts";
@@ -10,6 +12,8 @@ import type { WriteInput } from "./body.ts";
 export interface SecretServiceParts {
   readonly store: Store;
   readonly clock: Clock;
+  /** Hears of every change. */
+  readonly events: EventHub;
   /** How long a soft-deleted secret is kept, in ms. */
   readonly retentionMs: number;
   /** Whether `options.cas` is honoured. */
@@ -37,19 +41,28 @@ export class SecretService {
 
   /**
    * A version's value, the current one by default; notes the access.
+   * @param origin who reads; without it no `secret.accessed` is made.
    * @throws ApiError `secret_not_found`, `version_not_found`.
    */
-  read(owner: Owner, path: string, version?: number): { record: SecretRecord; version: SecretVersion } {
+  read(
+    owner: Owner,
+    path: string,
+    version?: number,
+    origin?: Origin,
+  ): { record: SecretRecord; version: SecretVersion } {
     const record = this.describe(owner, path);
     const found = this.#parts.store.getVersion(owner, path, version ?? record.version);
     if (found === undefined) throw new ApiError("version_not_found", "no such version", { details: { path, version } });
     const accessed = { ...record, lastAccessedAt: this.#parts.clock.now() };
     this.#parts.store.saveSecret(accessed);
+    const { events } = this.#parts;
+    if (origin !== undefined && events.wants(owner, "secret.accessed"))
+      events.emit(owner, about.accessed(accessed, found.version, origin));
     return { record: accessed, version: found };
   }
 
   /** Makes version 1 or N+1. @throws ApiError `secret_exists`, `version_conflict`, `rotation_policy_not_found`. */
-  write(owner: Owner, path: string, input: WriteInput, actor: string): SecretRecord {
+  write(owner: Owner, path: string, input: WriteInput, origin: Origin): SecretRecord {
     const old = this.#retained(owner, path);
     if (old !== undefined && old.recoverableUntil !== null)
       throw new ApiError("secret_exists", "the path is deleted and still retained", {
@@ -79,19 +92,22 @@ export class SecretService {
       lastAccessedAt: old?.lastAccessedAt ?? null,
       recoverableUntil: null,
     };
-    this.#parts.store.appendVersion(record, {
-      version: record.version,
-      secretType: record.secretType,
-      createdAt: now,
-      createdBy: actor,
-      data: input.data,
+    this.#parts.store.atomically(() => {
+      this.#parts.store.appendVersion(record, {
+        version: record.version,
+        secretType: record.secretType,
+        createdAt: now,
+        createdBy: origin.identityId,
+        data: input.data,
+      });
+      this.#parts.events.emit(owner, about.written(record, old, origin));
     });
     this.#parts.onVersion(path);
     return record;
   }
 
   /** Merges metadata members; `null` removes one. Makes no version. @throws ApiError `secret_not_found`. */
-  patch(owner: Owner, path: string, members: RawObject): SecretRecord {
+  patch(owner: Owner, path: string, members: RawObject, origin: Origin): SecretRecord {
     const old = this.describe(owner, path);
     const merged = rawMembers(old.metadata);
     for (const [key, text] of this.#parts.filterMetadata(members)) {
@@ -99,20 +115,28 @@ export class SecretService {
       else merged.set(key, text);
     }
     const record = { ...old, metadata: joinMembers(merged), updatedAt: this.#parts.clock.now() };
-    this.#parts.store.saveSecret(record);
+    this.#parts.store.atomically(() => {
+      this.#parts.store.saveSecret(record);
+      this.#parts.events.emit(owner, about.metadataChanged(record, origin));
+    });
     return record;
   }
 
   /** Soft or permanent delete. @throws ApiError `secret_not_found`. */
-  remove(owner: Owner, path: string, permanent: boolean): void {
-    if (!permanent) {
-      const record = this.describe(owner, path);
-      const now = this.#parts.clock.now();
-      this.#parts.store.saveSecret({ ...record, updatedAt: now, recoverableUntil: now + this.#parts.retentionMs });
+  remove(owner: Owner, path: string, permanent: boolean, origin: Origin): void {
+    if (permanent) {
+      const record = this.#retained(owner, path);
+      if (record === undefined) throw notFound(path);
+      this.#purge(record, origin);
       return;
     }
-    if (this.#retained(owner, path) === undefined) throw notFound(path);
-    this.#parts.store.removeSecret(owner, path);
+    const now = this.#parts.clock.now();
+    const record = { ...this.describe(owner, path), updatedAt: now, recoverableUntil: now + this.#parts.retentionMs };
+    this.#parts.store.atomically(() => {
+      const versions = this.#parts.store.listVersions(owner, path).length;
+      this.#parts.store.saveSecret(record);
+      this.#parts.events.emit(owner, about.deleted(record, versions, false, origin));
+    });
   }
 
   /** The secret unless its retention has run out, in which case it is gone now. */
@@ -120,8 +144,17 @@ export class SecretService {
     const record = this.#parts.store.getSecret(owner, path);
     if (record === undefined || record.recoverableUntil === null) return record;
     if (this.#parts.clock.now() < record.recoverableUntil) return record;
-    this.#parts.store.removeSecret(owner, path);
+    this.#purge(record, { identityId: RETENTION_EVENT });
     return undefined;
+  }
+
+  #purge(record: SecretRecord, origin: Origin): void {
+    const { store, events } = this.#parts;
+    store.atomically(() => {
+      const versions = store.listVersions(record.owner, record.path).length;
+      store.removeSecret(record.owner, record.path);
+      events.emit(record.owner, about.deleted(record, versions, true, origin));
+    });
   }
 }
 

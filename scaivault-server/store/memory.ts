@@ -1,4 +1,5 @@
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import { MemoryEvents, MemoryObjects } from "./memory-events.ts";
 import type { ListQuery, Owner, SecretRecord, SecretVersion, Store, VersionInfo } from "./store.ts";
 
 interface Entry {
@@ -18,6 +19,8 @@ const auditRowsMost = 200_000;
 
 /** Everything in memory, gone when the process ends. */
 export class MemoryStore implements Store {
+  readonly objects = new MemoryObjects();
+  readonly events = new MemoryEvents();
   readonly #shelves = new Map<Owner, Shelf>();
   #audit: AuditRow[] = [];
   #sequence = 0;
@@ -99,6 +102,10 @@ export class MemoryStore implements Store {
       byAction.set(row.action, (byAction.get(row.action) ?? 0) + 1);
     }
     return { total, successful, byAction };
+  }
+
+  atomically<T>(work: () => T): T {
+    return work();
   }
 
   close(): void {

@@ -1,10 +1,9 @@
-import { chmodSync, closeSync, openSync } from "node:fs";
-import { DatabaseSync } from "node:sqlite";
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import type { AuditAction, AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import { SqliteDatabase } from "./sqlite-database.ts";
+import type { Row, Values } from "./sqlite-database.ts";
+import { SqliteEvents, SqliteObjects } from "./sqlite-events.ts";
 import type { ListQuery, Owner, SecretRecord, SecretVersion, Store, VersionInfo } from "./store.ts";
-
-type Row = Record<string, SQLOutputValue>;
 
 const schemaVersion = 1;
 const schema = `
@@ -44,42 +43,46 @@ const saveSecretSql = `
  * Times are stored as ms since the epoch.
  */
 export class SqliteStore implements Store {
-  readonly #database: DatabaseSync;
+  readonly objects: SqliteObjects;
+  readonly events: SqliteEvents;
+  readonly #database: SqliteDatabase;
 
   /** @throws Error when the file is no database of this server or of a newer one. */
   constructor(file: string) {
-    // The file must never exist with wider rights, so it is made before SQLite opens it; its side files take its rights over.
-    closeSync(openSync(file, "a", 0o600));
-    chmodSync(file, 0o600);
-    this.#database = new DatabaseSync(file);
-    this.#database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA secure_delete = ON;");
-    const found = Number(this.#row("PRAGMA user_version", {})?.["user_version"]);
+    this.#database = new SqliteDatabase(file);
+    const found = Number(this.#database.row("PRAGMA user_version")?.["user_version"]);
     if (found === 0) this.#database.exec(`BEGIN; ${schema} PRAGMA user_version = ${schemaVersion}; COMMIT;`);
     else if (found !== schemaVersion) {
       this.#database.close();
       throw new Error(`the data file has format ${found}; this server reads format ${schemaVersion}`);
     }
+    this.objects = new SqliteObjects(this.#database);
+    this.events = new SqliteEvents(this.#database);
+  }
+
+  atomically<T>(work: () => T): T {
+    return this.#database.atomically(work);
   }
 
   getSecret(owner: Owner, path: string): SecretRecord | undefined {
-    const row = this.#row("SELECT * FROM secrets WHERE owner = :owner AND path = :path", { owner, path });
+    const row = this.#database.row("SELECT * FROM secrets WHERE owner = :owner AND path = :path", { owner, path });
     return row === undefined ? undefined : secretOf(row);
   }
 
   saveSecret(record: SecretRecord): void {
-    this.#run(saveSecretSql, { ...record });
+    this.#database.run(saveSecretSql, { ...record });
   }
 
   appendVersion(record: SecretRecord, version: SecretVersion): void {
     const { owner, path } = record;
-    this.#atomically(() => {
+    this.atomically(() => {
       this.saveSecret(record);
-      this.#run(
+      this.#database.run(
         `INSERT INTO versions (owner, path, version, secret_type, created_at, created_by, data)
          VALUES (:owner, :path, :version, :secretType, :createdAt, :createdBy, :data)`,
         { owner, path, ...version },
       );
-      this.#run(
+      this.#database.run(
         `DELETE FROM versions WHERE owner = :owner AND path = :path AND version NOT IN
            (SELECT version FROM versions WHERE owner = :owner AND path = :path ORDER BY version DESC LIMIT :most)`,
         { owner, path, most: record.maxVersions },
@@ -88,24 +91,27 @@ export class SqliteStore implements Store {
   }
 
   getVersion(owner: Owner, path: string, version: number): SecretVersion | undefined {
-    const row = this.#row("SELECT * FROM versions WHERE owner = :owner AND path = :path AND version = :version", {
-      owner,
-      path,
-      version,
-    });
+    const row = this.#database.row(
+      "SELECT * FROM versions WHERE owner = :owner AND path = :path AND version = :version",
+      {
+        owner,
+        path,
+        version,
+      },
+    );
     return row === undefined ? undefined : { ...versionOf(row), data: String(row["data"]) };
   }
 
   listVersions(owner: Owner, path: string): VersionInfo[] {
     const sql = `SELECT version, secret_type, created_at, created_by FROM versions
                  WHERE owner = :owner AND path = :path ORDER BY version DESC`;
-    return this.#rows(sql, { owner, path }).map(versionOf);
+    return this.#database.rows(sql, { owner, path }).map(versionOf);
   }
 
   removeSecret(owner: Owner, path: string): void {
-    this.#atomically(() => {
-      this.#run("DELETE FROM secrets WHERE owner = :owner AND path = :path", { owner, path });
-      this.#run("DELETE FROM versions WHERE owner = :owner AND path = :path", { owner, path });
+    this.atomically(() => {
+      this.#database.run("DELETE FROM secrets WHERE owner = :owner AND path = :path", { owner, path });
+      this.#database.run("DELETE FROM versions WHERE owner = :owner AND path = :path", { owner, path });
     });
   }
 
@@ -113,17 +119,19 @@ export class SqliteStore implements Store {
     // Paths hold ASCII only, so everything with the prefix lies below the prefix and the last ASCII character.
     const sql = `SELECT * FROM secrets WHERE owner = :owner AND path >= :prefix AND path < :end AND path > :after
                  AND recoverable_until IS NULL ORDER BY path LIMIT :limit`;
-    return this.#rows(sql, {
-      owner,
-      prefix: query.prefix,
-      end: `${query.prefix}\x7f`,
-      after: query.after ?? "",
-      limit: query.limit,
-    }).map(secretOf);
+    return this.#database
+      .rows(sql, {
+        owner,
+        prefix: query.prefix,
+        end: `${query.prefix}\x7f`,
+        after: query.after ?? "",
+        limit: query.limit,
+      })
+      .map(secretOf);
   }
 
   appendAudit(row: NewAuditRow): void {
-    this.#run(
+    this.#database.run(
       `INSERT INTO audit (id, tenant_id, timestamp, action, identity_type, identity_id, secret_path, source_ip, user_agent,
          success, duration_ms, request_id, extra_data)
        VALUES (:id, :tenantId, :timestamp, :action, :identityType, :identityId, :secretPath, :sourceIp, :userAgent,
@@ -135,9 +143,9 @@ export class SqliteStore implements Store {
   queryAudit(filter: AuditFilter, page: { readonly before?: number | undefined; readonly limit: number }): AuditRow[] {
     const { where, values } = condition(filter);
     const sql = `SELECT * FROM audit WHERE ${where} AND sequence < :before ORDER BY sequence DESC LIMIT :limit`;
-    return this.#rows(sql, { ...values, before: page.before ?? Number.MAX_SAFE_INTEGER, limit: page.limit }).map(
-      auditOf,
-    );
+    return this.#database
+      .rows(sql, { ...values, before: page.before ?? Number.MAX_SAFE_INTEGER, limit: page.limit })
+      .map(auditOf);
   }
 
   summarizeAudit(filter: AuditFilter): AuditSummary {
@@ -147,7 +155,7 @@ export class SqliteStore implements Store {
     const byAction = new Map<string, number>();
     let total = 0;
     let successful = 0;
-    for (const row of this.#rows(sql, values)) {
+    for (const row of this.#database.rows(sql, values)) {
       byAction.set(String(row["action"]), Number(row["total"]));
       total += Number(row["total"]);
       successful += Number(row["successful"]);
@@ -157,40 +165,6 @@ export class SqliteStore implements Store {
 
   close(): void {
     this.#database.close();
-  }
-
-  readonly #statements = new Map<string, ReturnType<DatabaseSync["prepare"]>>();
-
-  #prepare(sql: string): ReturnType<DatabaseSync["prepare"]> {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
-
-  #run(sql: string, values: Record<string, SQLInputValue>): void {
-    this.#prepare(sql).run(values);
-  }
-
-  #row(sql: string, values: Record<string, SQLInputValue>): Row | undefined {
-    return this.#prepare(sql).get(values);
-  }
-
-  #rows(sql: string, values: Record<string, SQLInputValue>): Row[] {
-    return this.#prepare(sql).all(values);
-  }
-
-  #atomically(work: () => void): void {
-    this.#database.exec("BEGIN IMMEDIATE");
-    try {
-      work();
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      this.#database.exec("ROLLBACK");
-      throw error;
-    }
   }
 }
 
@@ -242,9 +216,9 @@ function auditOf(row: Row): AuditRow {
 }
 
 /** The filter as SQL over bound values. */
-function condition(filter: AuditFilter): { where: string; values: Record<string, SQLInputValue> } {
+function condition(filter: AuditFilter): { where: string; values: Values } {
   const parts = ["tenant_id = :tenantId"];
-  const values: Record<string, SQLInputValue> = { tenantId: filter.tenantId };
+  const values: Values = { tenantId: filter.tenantId };
   const add = (sql: string, name: string, value: SQLInputValue | undefined): void => {
     if (value === undefined) return;
     parts.push(sql);

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NewAuditRow } from "../audit/audit.ts";
+import type { StoredEvent } from "./events.ts";
 import { MemoryStore } from "./memory.ts";
 import { SqliteStore } from "./sqlite.ts";
 import type { Owner, SecretRecord, SecretVersion, Store } from "./store.ts";
@@ -149,7 +150,70 @@ describe.each(Object.keys(makers))("store in %s", (name) => {
   });
 });
 
+describe.each(Object.keys(makers))("objects and events in %s", (name) => {
+  beforeEach(() => {
+    store = (makers[name] as () => Store)();
+  });
+  const event = (id: string, of: Owner = owner): StoredEvent =>
+    store.events.appendEvent({ id, owner: of, type: "secret.created", path: "a", body: `{"event_id":"${id}"}` }, 100);
+  const ids = (events: readonly StoredEvent[]): string[] => events.map(({ id }) => id);
+
+  it("objects come back in the order they were made, each kind on its own", () => {
+    for (const id of ["b", "a"]) store.objects.saveObject("kind", id, `{"id":"${id}"}`);
+    store.objects.saveObject("other", "a", '{"id":"a","n":1}');
+    store.objects.saveObject("kind", "b", '{"id":"b","n":2}');
+    expect(store.objects.loadObjects("kind")).toEqual(['{"id":"b","n":2}', '{"id":"a"}']);
+    store.objects.removeObject("kind", "b");
+    expect(store.objects.loadObjects("kind")).toEqual(['{"id":"a"}']);
+    expect(store.objects.loadObjects("other")).toEqual(['{"id":"a","n":1}']);
+    expect(store.objects.loadObjects("none")).toEqual([]);
+  });
+
+  it("events are remembered for each owner, the newest ones", () => {
+    for (let number = 1; number <= 250; number++) event(`e${number}`);
+    event("f1", "tenant:t2");
+    const all = store.events.listEvents(owner, { limit: 1000 });
+    expect(all.length).toBeGreaterThanOrEqual(100);
+    expect(all.length).toBeLessThan(225);
+    expect(ids(all).at(-1)).toBe("e250");
+    const place = store.events.sequenceOf(owner, "e249");
+    expect(ids(store.events.listEvents(owner, { after: place, limit: 5 }))).toEqual(["e250"]);
+    expect(store.events.sequenceOf(owner, "e1")).toBeUndefined();
+    expect(store.events.sequenceOf("tenant:t2", "e250")).toBeUndefined();
+  });
+
+  it("queues give what is not acknowledged, oldest first, and drop the oldest when full", () => {
+    const made = ["a", "b", "c", "d"].map((id) => event(id));
+    expect(made.map((item) => store.events.enqueue("q", item, 3))).toEqual([0, 0, 0, 1]);
+    expect(store.events.queued("q", { limit: 2 })).toEqual([made[1], made[2]]);
+    expect(ids(store.events.queued("q", { after: made[1]?.sequence, limit: 5 }))).toEqual(["c", "d"]);
+    expect(store.events.acknowledge("q", ["a", "c", "none"])).toBe(1);
+    expect(ids(store.events.queued("q", { limit: 5 }))).toEqual(["b", "d"]);
+    expect(store.events.enqueue("other", made[0] as StoredEvent, 3)).toBe(0);
+    store.events.removeQueue("q");
+    expect(store.events.queued("q", { limit: 5 })).toEqual([]);
+    expect(ids(store.events.queued("other", { limit: 5 }))).toEqual(["a"]);
+  });
+
+  it("several calls are one, nested ones too", () => {
+    store.atomically(() => store.atomically(() => store.objects.saveObject("kind", "a", "{}")));
+    expect(store.objects.loadObjects("kind")).toEqual(["{}"]);
+  });
+});
+
 describe("the SQLite file", () => {
+  it("has all of several calls or none", () => {
+    store = new SqliteStore(join(folder, "data.sqlite"));
+    expect(() =>
+      store.atomically(() => {
+        store.appendVersion(secret("a"), version(1));
+        store.objects.saveObject("kind", "a", "{}");
+        throw new Error("stop");
+      }),
+    ).toThrow("stop");
+    expect([store.getSecret(owner, "a"), store.objects.loadObjects("kind")]).toEqual([undefined, []]);
+  });
+
   it("keeps its content over a restart and belongs to its owner only", () => {
     const file = join(folder, "data.sqlite");
     store = new SqliteStore(file);

@@ -1,8 +1,10 @@
 /**
- * What the server keeps: secrets with versions, and audit rows. Two implementations (memory, SQLite) share one test
+ * What the server keeps: secrets with versions, audit rows, events, and small objects of other families. Two implementations (memory, SQLite) share one test
  * suite. All calls are synchronous and each is atomic.
  */
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import type { EventStore } from "./events.ts";
+import type { ObjectStore } from "./objects.ts";
 
 /** Whose secret it is: `tenant:<id>`, or `partner:<id>` for partner-wide secrets. The same path of two owners is two secrets. */
 export type Owner = `tenant:${string}` | `partner:${string}`;
@@ -47,6 +49,11 @@ export interface ListQuery {
 }
 
 export interface Store {
+  /** Objects of the other families; see `Collection`. */
+  readonly objects: ObjectStore;
+  readonly events: EventStore;
+  /** Several calls as one: after a crash all of them are there or none. May be nested. */
+  atomically<T>(work: () => T): T;
   /** The secret, soft-deleted or not. */
   getSecret(owner: Owner, path: string): SecretRecord | undefined;
   /** Saves a secret's record; its versions stay. */
