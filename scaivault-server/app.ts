@@ -6,6 +6,8 @@ import type { Policies } from "./auth/policies.ts";
 import type { Tenants } from "./auth/tenancy.ts";
 import type { TokenRegistry } from "./auth/token-registry.ts";
 import type { EventHub } from "./events/hub.ts";
+import type { Syncs } from "./federation/scheduler.ts";
+import type { Federation } from "./federation/service.ts";
 import type { Cursors } from "./limits/cursor.ts";
 import type { RateLimiter } from "./limits/rate-limiter.ts";
 import type { Metrics } from "./metrics.ts";
@@ -20,6 +22,8 @@ export interface App {
   readonly secrets: SecretService;
   readonly events: EventHub;
   readonly subscriptions: SubscriptionService;
+  readonly federation: Federation;
+  readonly sync: Syncs;
   readonly tokens: TokenRegistry;
   readonly tenants: Tenants;
   readonly policies: Policies;

@@ -1,4 +1,4 @@
-import { ASSUMED_STATUS, UNKNOWN_ROUTE } from "./assumptions.ts";
+import { ASSUMED_STATUS, FEDERATION_CODES, UNKNOWN_ROUTE } from "./assumptions.ts";
 
 /** Error codes of the protocol and the HTTP status of each. [reference/error-codes, core-concepts/errors] */
 export const errorStatus = {
@@ -20,6 +20,7 @@ export const errorStatus = {
   invalid_cursor: 400,
   invalid_glob: 400,
   invalid_role: 400,
+  invalid_config: 400,
   validation_error: 422,
   secret_not_found: 404,
   version_not_found: 404,
@@ -28,6 +29,7 @@ export const errorStatus = {
   tenant_not_found: 404,
   secret_exists: ASSUMED_STATUS.secret_exists,
   version_conflict: ASSUMED_STATUS.version_conflict,
+  ...FEDERATION_CODES,
   rate_limited: 429,
   service_unavailable: ASSUMED_STATUS.service_unavailable,
   internal_error: ASSUMED_STATUS.internal_error,

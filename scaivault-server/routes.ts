@@ -1,7 +1,15 @@
-import { ACK_CATEGORY, ACK_SCOPE, EXCHANGE_CATEGORY, METADATA_CATEGORY, TOKEN_PATHS } from "./assumptions.ts";
+import {
+  ACK_CATEGORY,
+  ACK_SCOPE,
+  EXCHANGE_CATEGORY,
+  FEDERATION_SCOPES,
+  METADATA_CATEGORY,
+  TOKEN_PATHS,
+} from "./assumptions.ts";
 import { auditLogs, auditOfIdentity, auditOfSecret, auditSummary } from "./handlers/audit.ts";
 import { exchange, introspect, jwks, oauthToken, whoami } from "./handlers/auth.ts";
 import { batchMetadata, batchRead } from "./handlers/batch.ts";
+import * as federation from "./handlers/federation.ts";
 import * as secrets from "./handlers/secrets.ts";
 import { detailed, health, metrics, ready, version } from "./handlers/system.ts";
 import * as subscriptions from "./handlers/subscriptions.ts";
@@ -13,6 +21,9 @@ const open = { token: false, category: "system" } as const;
 const list = { method: "GET", category: "list", scope: "secrets:list", action: "list" } as const;
 const subscription = { category: "subscription", scope: "subscriptions:read" } as const;
 const subscriptionWrite = { category: "subscription", scope: "subscriptions:write" } as const;
+const federationRead = { category: "federation", scope: FEDERATION_SCOPES.read, method: "GET" } as const;
+const federationWrite = { category: "federation", scope: FEDERATION_SCOPES.write, action: "federation_sync" } as const;
+const backends = "/v1/federation/backends";
 const audit = { method: "GET", category: "audit", scope: "audit:read" } as const;
 
 /** All endpoints; the first that fits wins, so the reserved words stand in front of `{path+}`. */
@@ -85,6 +96,16 @@ export const routes: readonly Route[] = [
     action: "delete",
     handler: secrets.deleteSecret,
   },
+
+  // Federation [reference/federation]
+  { ...federationRead, pattern: backends, handler: federation.listBackends },
+  { ...federationWrite, method: "POST", pattern: backends, handler: federation.createBackend },
+  { ...federationRead, pattern: `${backends}/{id}`, handler: federation.readBackend },
+  { ...federationWrite, method: "PATCH", pattern: `${backends}/{id}`, handler: federation.patchBackend },
+  { ...federationWrite, method: "DELETE", pattern: `${backends}/{id}`, handler: federation.deleteBackend },
+  { ...federationRead, pattern: `${backends}/{id}/status`, handler: federation.backendStatus },
+  { ...federationWrite, method: "POST", pattern: `${backends}/{id}/sync`, handler: federation.syncBackend },
+  { ...federationRead, pattern: `${backends}/{id}/conflicts`, handler: federation.backendConflicts },
 
   // Audit [reference/audit]
   { ...audit, pattern: "/v1/audit/logs", handler: auditLogs },

@@ -21,6 +21,8 @@ import { Policies } from "./auth/policies.ts";
 import { knownScopes } from "./auth/principal.ts";
 import { Tenants } from "./auth/tenancy.ts";
 import { TokenRegistry } from "./auth/token-registry.ts";
+import { Syncs } from "./federation/scheduler.ts";
+import { Federation } from "./federation/service.ts";
 import { isLoopback } from "./http/guard.ts";
 import { handle } from "./http/pipeline.ts";
 import { Router } from "./http/router.ts";
@@ -39,6 +41,9 @@ export type { Admin, EventEnvelope, StoredSecret } from "./admin/admin.ts";
 export type { AdminPort } from "./admin/admin-port.ts";
 export type { CounterSnapshot, RequestEntry } from "./admin/counters.ts";
 export type { Fault, FaultAction, FaultMatch, InjectedFault } from "./admin/faults.ts";
+export type { OutgoingOptions } from "./federation/outgoing.ts";
+export type { CallCounts } from "./federation/remote.ts";
+export type { SyncReport } from "./federation/sync-run.ts";
 export type { PolicyRule } from "./auth/policies.ts";
 export type { Category } from "./limits/rate-limiter.ts";
 
@@ -106,6 +111,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
     app.store.close();
     throw error;
   }
+  app.sync.begin();
   const { port } = server.address() as AddressInfo;
   const token = admin.createToken({
     identity: "sa:local-admin",
@@ -140,6 +146,8 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
       app.faults.clear();
       await stopListening();
       await adminPort?.close();
+      await app.sync.stop();
+      await app.federation.close();
       app.store.close();
     },
   };
@@ -173,6 +181,19 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
   const events = new EventHub(store.events, clock, (tenantId) => tenants.partnerOf(tenantId));
   const subscriptions = new SubscriptionService({ store, clock, policies, push: () => undefined });
   events.addSink(subscriptions);
+  const secrets = new SecretService({
+    store,
+    clock,
+    events,
+    retentionMs: options.retentionMs ?? RETENTION_MS,
+    cas: options.cas ?? CAS_BY_DEFAULT,
+    onVersion: () => {
+      counters.versionWritten();
+      metrics.versionWritten();
+    },
+    filterMetadata: (members) => faults.filterMetadata(members),
+  });
+  const federation = new Federation({ store, clock, outgoing: options.federation ?? {} });
   return {
     clock,
     store,
@@ -182,18 +203,9 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     tenants,
     homeTenantId,
     isReady,
-    secrets: new SecretService({
-      store,
-      clock,
-      events,
-      retentionMs: options.retentionMs ?? RETENTION_MS,
-      cas: options.cas ?? CAS_BY_DEFAULT,
-      onVersion: () => {
-        counters.versionWritten();
-        metrics.versionWritten();
-      },
-      filterMetadata: (members) => faults.filterMetadata(members),
-    }),
+    secrets,
+    federation,
+    sync: new Syncs({ store, secrets, clock, federation }),
     tokens: new TokenRegistry(clock, `http://${host}/tenants/${homeTenantId}`, options.jwtAlgorithm ?? "RS256"),
     policies,
     events,

@@ -2,6 +2,7 @@ import type { JsonWebKey } from "node:crypto";
 import type { Clock } from "../src/time/clock.ts";
 import type { JwtAlgorithm } from "./auth/jwt.ts";
 import type { PolicyRule } from "./auth/policies.ts";
+import type { OutgoingOptions } from "./federation/outgoing.ts";
 import type { Category } from "./limits/rate-limiter.ts";
 
 /** One issuer whose tokens can be exchanged for ScaiVault tokens, and what its subjects become. */
@@ -87,6 +88,8 @@ export interface ServerOptions {
   readonly retentionMs?: number;
   /** Honour `options.cas` in writes. Default false. */
   readonly cas?: boolean;
+  /** How federation backends are reached. Default: as their endpoints say, with the built-in certificate authorities. */
+  readonly federation?: OutgoingOptions;
   /** Also open the admin port on loopback: a port number, 0 for a free one. */
   readonly adminPort?: number;
   readonly onAccess?: (line: AccessLine) => void;

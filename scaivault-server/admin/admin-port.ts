@@ -3,6 +3,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { ApiError } from "../errors.ts";
+import type { OutgoingOptions } from "../federation/outgoing.ts";
 import { readBody } from "../http/call.ts";
 import { checkHost } from "../http/guard.ts";
 import { toJson } from "../json/raw-json.ts";
@@ -69,6 +70,12 @@ const actions: Readonly<Record<string, Action>> = {
     admin.resetCounters();
     return {};
   },
+  "PUT /admin/federation/network": async (admin, body) => {
+    await admin.setFederationNetwork(checkBody(schemas.networkSchema, body()) as OutgoingOptions);
+    return {};
+  },
+  "GET /admin/federation/calls": (admin) => admin.federationCalls(),
+  "POST /admin/federation/sync/*": (admin, _body, name) => admin.syncNow(name),
   "GET /admin/requests": (admin) => ({ requests: admin.requests() }),
 };
 

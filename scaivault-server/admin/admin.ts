@@ -3,6 +3,11 @@ import type { App } from "../app.ts";
 import { knownScopes } from "../auth/principal.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { PolicyRule } from "../auth/policies.ts";
+import type { LiveBackend } from "../federation/live.ts";
+import type { OutgoingOptions } from "../federation/outgoing.ts";
+import type { CallCounts } from "../federation/remote.ts";
+import type { SyncReport } from "../federation/sync-run.ts";
+import { ApiError } from "../errors.ts";
 import { RawJson, toJson } from "../json/raw-json.ts";
 import type { Category } from "../limits/rate-limiter.ts";
 import { parseWrite } from "../secrets/body.ts";
@@ -207,6 +212,46 @@ export class Admin {
     return this.#app.store.events
       .listEvents(this.#owner(tenantId), { limit: Number.MAX_SAFE_INTEGER })
       .map(({ body }) => JSON.parse(body) as EventEnvelope);
+  }
+
+  /** How federation backends are reached from now on; all connections are made anew. */
+  setFederationNetwork(options: OutgoingOptions): Promise<void> {
+    return this.#app.federation.setOutgoing(options);
+  }
+
+  /** Calls to the store of each backend since the server started, by backend name. */
+  federationCalls(tenantId?: string): Record<string, CallCounts> {
+    return this.#app.federation.calls(tenantId ?? this.#app.homeTenantId);
+  }
+
+  /**
+   * Syncs a backend and waits for the end; one under way is waited for first.
+   * @param name id or name
+   * @returns what it came to, with `completed` false when it did not come to its end
+   * @throws ApiError `backend_not_found`, `invalid_request` (proxy mode)
+   */
+  async syncNow(
+    name: string,
+    tenantId?: string,
+  ): Promise<({ completed: true } & SyncReport) | { completed: false; lastError: string | null }> {
+    const backend = this.#backend(name, tenantId);
+    await this.#app.sync.running(backend)?.done;
+    const report = await this.#app.sync.start(backend).done;
+    return report === undefined
+      ? { completed: false, lastError: backend.record.lastError }
+      : { completed: true, ...report };
+  }
+
+  /** Resolves when no backend is being synced. */
+  syncsIdle(): Promise<void> {
+    return this.#app.sync.idle();
+  }
+
+  #backend(name: string, tenantId: string | undefined): LiveBackend {
+    const backends = this.#app.federation.list(tenantId ?? this.#app.homeTenantId);
+    const found = backends.find(({ record }) => record.name === name || record.id === name);
+    if (found === undefined) throw new ApiError("backend_not_found", "no such federation backend");
+    return found;
   }
 
   #owner(tenantId: string | undefined): Owner {

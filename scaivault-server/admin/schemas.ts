@@ -135,6 +135,11 @@ export const faultSchema = z
   })
   .transform((json) => json as Fault);
 
+/** How federation backends are reached: host names to the URLs that are asked instead, and a PEM to trust besides. */
+export const networkSchema = z
+  .strictObject({ overrides: z.record(z.string(), z.url()).optional(), ca: z.string().optional() })
+  .transform((json) => present(json));
+
 /** A seed file: what a server starts with. Secrets are looked at one by one, to keep their text. */
 export const seedSchema = z.strictObject({
   tenants: z.array(tenantSchema).default([]),

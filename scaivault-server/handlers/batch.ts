@@ -2,12 +2,16 @@ import { z } from "zod";
 import { BATCH_OPTIONS_TOP_LEVEL, BATCH_STATUS, EXPANSION_MOST } from "../assumptions.ts";
 import { isGlob, isValidGlob, literalPrefix, matchesGlob } from "../auth/glob.ts";
 import { ApiError, validationError } from "../errors.ts";
+import { describeAll, describeProxied, listProxied, readProxied } from "../federation/proxy.ts";
+import { eachOf } from "../federation/remote.ts";
+import type { RemoteInfo } from "../federation/remote.ts";
 import type { Answer, Call } from "../http/call.ts";
 import { rateLimited } from "../http/pipeline.ts";
 import { RawJson } from "../json/raw-json.ts";
 import { checkBody, parseObject } from "../secrets/body.ts";
 import { checkPath } from "../secrets/path.ts";
 import type { SecretRecord } from "../store/store.ts";
+import { metadataOf, proxied } from "./federated.ts";
 
 /** At most 100 paths in a call. [api-guides/batch-operations] */
 const paths = z.array(z.string()).min(1).max(100);
@@ -26,16 +30,26 @@ interface Outcome {
   readonly errors: Map<string, unknown>;
 }
 
-/** Asks for each path; errors stay with their path unless `failFast`. */
-function collect(given: readonly string[], failFast: boolean, one: (path: string) => unknown): Outcome {
-  const outcome: Outcome = { secrets: new Map(), errors: new Map() };
-  for (const path of new Set(given)) {
+/** Proxied paths that are asked for at a time. */
+const width = 8;
+
+/** Asks for each path; errors stay with their path unless `failFast`. Answers are in the order of the paths. */
+async function collect(given: readonly string[], failFast: boolean, one: (path: string) => unknown): Promise<Outcome> {
+  const answers = new Map<string, { readonly secret?: unknown; readonly error?: unknown }>();
+  const paths = [...new Set(given)];
+  await eachOf(paths, failFast ? 1 : width, async (path) => {
     try {
-      outcome.secrets.set(path, one(path));
+      answers.set(path, { secret: await one(path) });
     } catch (error) {
       if (!(error instanceof ApiError) || failFast) throw error;
-      outcome.errors.set(path, { code: error.code, message: error.message });
+      answers.set(path, { error: { code: error.code, message: error.message } });
     }
+  });
+  const outcome: Outcome = { secrets: new Map(), errors: new Map() };
+  for (const path of paths) {
+    const answer = answers.get(path);
+    if (answer?.error !== undefined) outcome.errors.set(path, answer.error);
+    else outcome.secrets.set(path, answer?.secret);
   }
   return outcome;
 }
@@ -46,9 +60,16 @@ export async function batchRead(call: Call): Promise<Answer> {
   const options = { ...(BATCH_OPTIONS_TOP_LEVEL ? body : {}), ...body.options };
   for (const path of body.paths) call.app.counters.touched(path, "read");
   const versions = new Map<string, number>();
-  const outcome = collect(body.paths, options.fail_fast ?? false, (path) => {
+  const outcome = await collect(body.paths, options.fail_fast ?? false, async (path) => {
     checkPath(path);
     call.require(path, "read");
+    const claim = proxied(call, path);
+    if (claim !== undefined) {
+      const { data, version, secretType } = await readProxied(claim, path, options.version);
+      versions.set(path, version);
+      const metadata = options.include_metadata === true ? { metadata: {} } : {};
+      return { data: new RawJson(data), version, secret_type: secretType, ...metadata };
+    }
     const { record, version } = call.app.secrets.read(call.owner, path, options.version, call.origin);
     versions.set(path, version.version);
     return {
@@ -83,14 +104,18 @@ export async function batchMetadata(call: Call): Promise<Answer> {
   for (const path of body.paths) call.app.counters.touched(path, "list");
   const expand = options.expand_wildcards === true;
   const literal = body.paths.filter((path) => !expand || !isGlob(path));
-  const outcome = collect(literal, options.fail_fast ?? false, (path) => {
+  const outcome = await collect(literal, options.fail_fast ?? false, async (path) => {
     checkPath(path);
     call.require(path, "list");
+    const claim = proxied(call, path);
+    if (claim !== undefined) return shownProxied(await describeProxied(claim, path));
     return shown(call.app.secrets.describe(call.owner, path));
   });
   if (expand) {
-    for (const glob of body.paths.filter(isGlob))
+    for (const glob of body.paths.filter(isGlob)) {
       for (const record of expanded(call, glob)) outcome.secrets.set(record.path, shown(record));
+      for (const [path, info] of await expandedProxied(call, glob)) outcome.secrets.set(path, shownProxied(info));
+    }
     if (outcome.secrets.size > EXPANSION_MOST) throw validationError({ paths: "too_big" });
   }
   for (const path of outcome.secrets.keys()) call.app.counters.touched(path, "list");
@@ -102,6 +127,19 @@ function shown(record: SecretRecord): unknown {
   return { version: record.version, secret_type: record.secretType, metadata: new RawJson(record.metadata) };
 }
 
+function shownProxied(info: RemoteInfo): unknown {
+  return { version: info.version, secret_type: "json", metadata: metadataOf(info) };
+}
+
+/** Proxied paths that a glob matches and the caller may list. */
+async function expandedProxied(call: Call, glob: string): Promise<Map<string, RemoteInfo>> {
+  const prefix = literalPrefix(glob);
+  const found = await listProxied(call.app.federation.proxiedBelow(call.owner, prefix), { prefix, glob });
+  const mayList = found.filter(({ path }) => call.may(path, "list"));
+  if (mayList.length > EXPANSION_MOST) throw validationError({ paths: "too_big" });
+  return describeAll(mayList);
+}
+
 /** Live secrets that a glob matches and the caller may list. */
 function expanded(call: Call, glob: string): SecretRecord[] {
   if (!isValidGlob(glob)) throw new ApiError("invalid_glob", "not a path glob", { details: { glob } });
@@ -110,7 +148,9 @@ function expanded(call: Call, glob: string): SecretRecord[] {
   let after: string | undefined;
   for (;;) {
     const batch = call.app.store.listSecrets(call.owner, { prefix, after, limit: EXPANSION_MOST });
-    for (const record of batch) if (matchesGlob(glob, record.path) && call.may(record.path, "list")) found.push(record);
+    for (const record of batch)
+      if (matchesGlob(glob, record.path) && call.may(record.path, "list") && proxied(call, record.path) === undefined)
+        found.push(record);
     if (found.length > EXPANSION_MOST) throw validationError({ paths: "too_big" });
     if (batch.length < EXPANSION_MOST) return found;
     after = batch.at(-1)?.path;

@@ -13,6 +13,7 @@ export const defaultLimits = {
   webhook: 20,
   subscription: 20,
   subscription_poll: 240,
+  federation: 20,
   auth: 300,
   system: UNCOUNTED_CATEGORY.perMinute,
 } as const satisfies Readonly<Record<string, number>>;

@@ -139,6 +139,19 @@ export class SecretService {
     });
   }
 
+  /** Takes a soft delete back; all versions are there again. @throws ApiError `secret_not_found`. */
+  restore(owner: Owner, path: string, origin: Origin): SecretRecord {
+    const old = this.#retained(owner, path);
+    if (old === undefined || old.recoverableUntil === null) throw notFound(path);
+    const record = { ...old, updatedAt: this.#parts.clock.now(), recoverableUntil: null };
+    this.#parts.store.atomically(() => {
+      this.#parts.store.saveSecret(record);
+      // For those who heard of the deletion it is there anew.
+      this.#parts.events.emit(owner, about.written(record, undefined, origin));
+    });
+    return record;
+  }
+
   /** The secret unless its retention has run out, in which case it is gone now. */
   #retained(owner: Owner, path: string): SecretRecord | undefined {
     const record = this.#parts.store.getSecret(owner, path);

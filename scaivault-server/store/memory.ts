@@ -1,5 +1,6 @@
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
 import { MemoryEvents, MemoryObjects } from "./memory-events.ts";
+import { MemoryFederation } from "../federation/store.ts";
 import type { ListQuery, Owner, SecretRecord, SecretVersion, Store, VersionInfo } from "./store.ts";
 
 interface Entry {
@@ -21,6 +22,7 @@ const auditRowsMost = 200_000;
 export class MemoryStore implements Store {
   readonly objects = new MemoryObjects();
   readonly events = new MemoryEvents();
+  readonly federation = new MemoryFederation();
   readonly #shelves = new Map<Owner, Shelf>();
   #audit: AuditRow[] = [];
   #sequence = 0;

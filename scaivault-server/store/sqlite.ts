@@ -3,6 +3,7 @@ import type { AuditAction, AuditFilter, AuditRow, AuditSummary, NewAuditRow } fr
 import { SqliteDatabase } from "./sqlite-database.ts";
 import type { Row, Values } from "./sqlite-database.ts";
 import { SqliteEvents, SqliteObjects } from "./sqlite-events.ts";
+import { SqliteFederation } from "../federation/store.ts";
 import type { ListQuery, Owner, SecretRecord, SecretVersion, Store, VersionInfo } from "./store.ts";
 
 const schemaVersion = 1;
@@ -46,6 +47,7 @@ export class SqliteStore implements Store {
   readonly objects: SqliteObjects;
   readonly events: SqliteEvents;
   readonly #database: SqliteDatabase;
+  readonly federation: SqliteFederation;
 
   /** @throws Error when the file is no database of this server or of a newer one. */
   constructor(file: string) {
@@ -56,6 +58,7 @@ export class SqliteStore implements Store {
       this.#database.close();
       throw new Error(`the data file has format ${found}; this server reads format ${schemaVersion}`);
     }
+    this.federation = new SqliteFederation(this.#database);
     this.objects = new SqliteObjects(this.#database);
     this.events = new SqliteEvents(this.#database);
   }

@@ -5,6 +5,7 @@
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
 import type { EventStore } from "./events.ts";
 import type { ObjectStore } from "./objects.ts";
+import type { FederationStore } from "../federation/record.ts";
 
 /** Whose secret it is: `tenant:<id>`, or `partner:<id>` for partner-wide secrets. The same path of two owners is two secrets. */
 export type Owner = `tenant:${string}` | `partner:${string}`;
@@ -54,6 +55,7 @@ export interface Store {
   readonly events: EventStore;
   /** Several calls as one: after a crash all of them are there or none. May be nested. */
   atomically<T>(work: () => T): T;
+  readonly federation: FederationStore;
   /** The secret, soft-deleted or not. */
   getSecret(owner: Owner, path: string): SecretRecord | undefined;
   /** Saves a secret's record; its versions stay. */
