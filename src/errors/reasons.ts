@@ -89,6 +89,10 @@ export const reasons = {
     kind: "waiting",
     hint: "The credential Secret lacks a key or has a malformed one; see the message.",
   },
+  CredentialNotAllowedHere: {
+    kind: "waiting",
+    hint: "Have the owner of the credentials list the host under allowed_hosts in the metadata of their ScaiVault path.",
+  },
   BudgetExceeded: {
     kind: "waiting",
     hint: "The namespace has more objects than its budget; remove some or have budgets raised.",
@@ -147,6 +151,18 @@ export const reasons = {
   WaitingForWriter: {
     kind: "waiting",
     hint: "This operator only reads ScaiVault (scaivault.role: Reader); the cluster that writes has to write this path first.",
+  },
+  ReadOnlyPath: {
+    kind: "waiting",
+    hint: "ScaiVault reads this path through from a store (federation with mode: proxy), so nothing can be written there; choose another path, or move the backend to mode: sync.",
+  },
+  RegistrationRefused: {
+    kind: "waiting",
+    hint: "ScaiVault does not take the backend as declared; mend the fields that the message names, or the credentials at their ScaiVault path.",
+  },
+  RegistrationUnhealthy: {
+    kind: "transient",
+    hint: "ScaiVault says that the backend is not healthy; check the store, and the credentials that ScaiVault logs in with.",
   },
   TargetSoftDeleted: {
     kind: "waiting",

@@ -17,3 +17,4 @@ export {
   toScaiVaultData,
 } from "./scaivault-data.ts";
 export { SecretValue } from "./secret-value.ts";
+export type * from "./federation.ts";

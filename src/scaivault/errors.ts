@@ -105,7 +105,6 @@ const denials: ReadonlyMap<string, string> = new Map([
   ["time_window_violation", "a policy of ScaiVault does not allow this time of day"],
   ["tenant_access_denied", "the identity may not use this tenant"],
   ["tenant_not_found", "ScaiVault knows no such tenant"],
-  ["federated_path_read_only", "the path is read through from a federated backend and cannot be written"],
 ]);
 
 /** The error that an answer stands for (API facts 2.11); unknown codes are sorted by status. */
@@ -158,6 +157,12 @@ function bySpecialCode(call: CallDescription, answer: ErrorAnswer, options: Erro
       return new SyncError(
         "TargetSoftDeleted",
         `the path is soft-deleted in ScaiVault and still retained (${call.action})`,
+        options,
+      );
+    case "federated_path_read_only":
+      return new SyncError(
+        "ReadOnlyPath",
+        `ScaiVault reads the path through from a federated store, so it cannot be written (${call.action})`,
         options,
       );
     case "version_conflict":

@@ -4,6 +4,7 @@ export { type RateLane, rateLanes } from "./bucket.ts";
 export { RateBudget, type RateBudgetOptions } from "./budget.ts";
 export { type ScaiVaultOptions } from "./caller.ts";
 export { MAX_DATA_BYTES, ScaiVaultClient } from "./client.ts";
+export { FederationClient } from "./federation.ts";
 export type { Page } from "./pages.ts";
 export { type RawMembers, rawMembers } from "./raw.ts";
 export { untilAborted } from "./tokens/cached-token.ts";
