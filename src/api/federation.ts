@@ -153,6 +153,13 @@ export const federationStatus = described(
       z.enum(federationConnections),
       "How ScaiVault reaches the store, with runsIn ScaiVault.",
     ).optional(),
+    health: statusText(
+      "ScaiVault's own word for how it stands, such as healthy, with runsIn ScaiVault.",
+      64,
+    ).optional(),
+    creatingSince: timestamp(
+      "A creation in ScaiVault was about to be sent then, and its answer is not known yet. By it the registration is known again.",
+    ).optional(),
     lastSyncTime: timestamp("End of ScaiVault's own last sync, with runsIn ScaiVault and mode sync.").optional(),
   }),
   "How the federation stands.",

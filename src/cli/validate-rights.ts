@@ -73,6 +73,22 @@ function checkBackend(spec: FederationBackendSpec, { rights, namespace, report }
     report(["spec", "awsSecretsManager", "auth", "operator"], rights.ambientIdentity(namespace));
   const host = hashicorpVault === undefined ? undefined : URL.parse(hashicorpVault.address)?.host;
   if (host !== undefined) report(["spec", "hashicorpVault", "address"], rights.endpoint(namespace, host));
+  if (spec.federation?.runsIn === "ScaiVault") checkRegistration(spec.federation, { rights, namespace, report });
+}
+
+/** What a registration in ScaiVault needs beside the store's own host. */
+function checkRegistration(
+  { pathMapping, credentials }: NonNullable<FederationBackendSpec["federation"]>,
+  { rights, namespace, report }: Pick<Checking, "rights" | "namespace" | "report">,
+): void {
+  report(["spec", "federation", "runsIn"], rights.federation(namespace));
+  pathMapping.forEach(({ scaivaultPath }, at) => {
+    report(["spec", "federation", "pathMapping", at], rights.scaivault(namespace, scaivaultPath, "write"));
+  });
+  if (credentials === undefined) return;
+  const at = ["spec", "federation", "credentials", "scaivaultPath"];
+  report(at, rights.scaivault(namespace, credentials.scaivaultPath, "credentials"));
+  if (credentials.secretRef !== undefined) report(at, rights.scaivault(namespace, credentials.scaivaultPath, "write"));
 }
 
 /** Globs of grants that match nothing, and grants that name only namespaces that are never served. */

@@ -61,10 +61,15 @@ export interface ScaiVaultConnection {
 /** Rights of some namespaces; absent ones are empty. Globs may hold `{namespace}` as a whole segment. */
 export interface TenancyEntry {
   readonly namespaces: readonly string[];
-  readonly scaivault: { readonly read: readonly string[]; readonly write: readonly string[] };
+  readonly scaivault: {
+    readonly read: readonly string[];
+    readonly write: readonly string[];
+    readonly credentials: readonly string[];
+  };
   /** `HOST`, `HOST:PORT`, `*.DOMAIN`, each also with `https://` before it. */
   readonly endpoints: readonly string[];
   readonly ambientIdentity: boolean;
+  readonly federation: boolean;
 }
 
 export interface Listener {
@@ -122,9 +127,14 @@ export function resolveConfig(file: ConfigFile): Config {
     tenancyMode: file.tenancyMode ?? "Restricted",
     tenancy: (file.tenancy ?? []).map((entry) => ({
       namespaces: entry.namespaces,
-      scaivault: { read: entry.scaivault?.read ?? [], write: entry.scaivault?.write ?? [] },
+      scaivault: {
+        read: entry.scaivault?.read ?? [],
+        write: entry.scaivault?.write ?? [],
+        credentials: entry.scaivault?.credentials ?? [],
+      },
       endpoints: entry.endpoints ?? [],
       ambientIdentity: entry.ambientIdentity ?? false,
+      federation: entry.federation ?? false,
     })),
     ...(file.watchNamespaces === undefined ? {} : { watchNamespaces: file.watchNamespaces }),
     budgets: {

@@ -72,9 +72,10 @@ leaderElection: { leaseDuration: 1m, renewDeadline: 40s, retryPeriod: 5s }
     });
     expect(result.config.tenancy[0]).toEqual({
       namespaces: ["billing"],
-      scaivault: { read: [], write: ["environments/production/{namespace}/**"] },
+      scaivault: { read: [], write: ["environments/production/{namespace}/**"], credentials: [] },
       endpoints: ["vault.example.com:8200", "*.vault.example.com"],
       ambientIdentity: true,
+      federation: false,
     });
     expect(result.config.leaderElection.leaseDurationMs).toBe(60_000);
   });

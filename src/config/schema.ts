@@ -69,6 +69,9 @@ const tenancySchema = described(
       z.object({
         read: globs("ScaiVault paths that may be read, as globs; `{namespace}` fills a whole segment.").optional(),
         write: globs("ScaiVault paths that may be written, as globs; `{namespace}` fills a whole segment.").optional(),
+        credentials: globs(
+          "ScaiVault paths whose credentials federation backends of these namespaces may log in with, as globs; `{namespace}` fills a whole segment.",
+        ).optional(),
       }),
       "Rights in ScaiVault. Default: none.",
     ).optional(),
@@ -78,6 +81,9 @@ const tenancySchema = described(
     ).optional(),
     ambientIdentity: flag(
       "True lets backends of these namespaces log in as the operator itself. Default: false.",
+    ).optional(),
+    federation: flag(
+      "True lets these namespaces register federation backends in ScaiVault (runsIn: ScaiVault), below the paths that they may write. Default: false.",
     ).optional(),
   }),
   "Rights of some namespaces.",

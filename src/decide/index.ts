@@ -43,7 +43,32 @@ export {
 } from "./paths.ts";
 export { heldActions, heldCounts, type HeldPlan, planApproved, planHash } from "./plan-hash.ts";
 export { planPair } from "./planner.ts";
-export { createRights, type Grant, type Rights, type RightsConfig, type Tenancy, type Verdict } from "./rights.ts";
+export {
+  type DeclaredRegistration,
+  decideRegistration,
+  decideRetirement,
+  registrationDiff,
+  registrationName,
+  type RegistrationSituation,
+  type RegistrationStep,
+  type RetirementStep,
+  wantedRegistration,
+} from "./registration.ts";
+export {
+  isOpenConflict,
+  type RegistrationReport,
+  type RegistrationView,
+  reportRegistration,
+} from "./registration-report.ts";
+export {
+  createRights,
+  type Grant,
+  hostListed,
+  type Rights,
+  type RightsConfig,
+  type Tenancy,
+  type Verdict,
+} from "./rights.ts";
 export { MAX_SCAIVAULT_BYTES, MAX_SECRET_BYTES, renderScaiVault, renderSecret, type SecretShape } from "./shape.ts";
 export { type BackendStatusInput, backendStatus, type StoreVerdict } from "./backend-status.ts";
 export { sameStatus, timeText } from "./conditions.ts";

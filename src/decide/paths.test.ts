@@ -236,17 +236,29 @@ describe("rights", () => {
   const tenancy: Tenancy[] = [
     {
       namespaces: ["billing"],
-      scaivault: { read: ["shared/**"], write: ["environments/production/{namespace}/**"] },
+      scaivault: {
+        read: ["shared/**"],
+        write: ["environments/production/{namespace}/**"],
+        credentials: ["infra/{namespace}/*"],
+      },
       endpoints: ["vault.example.com:8200", "*.corp.example.com"],
       ambientIdentity: false,
+      federation: true,
     },
     {
       namespaces: ["platform", "billing"],
-      scaivault: { read: ["common/*"], write: [] },
+      scaivault: { read: ["common/*"], write: [], credentials: [] },
       endpoints: [],
       ambientIdentity: false,
+      federation: false,
     },
-    { namespaces: ["platform"], scaivault: { read: [], write: [] }, endpoints: [], ambientIdentity: true },
+    {
+      namespaces: ["platform"],
+      scaivault: { read: [], write: [], credentials: [] },
+      endpoints: [],
+      ambientIdentity: true,
+      federation: false,
+    },
   ];
   const rights = createRights({ tenancyMode: "Restricted", tenancy, operatorNamespace: "scaivault-system" });
   const word = (verdict: ReturnType<typeof rights.source>): string =>
@@ -262,6 +274,9 @@ describe("rights", () => {
     ["billing", "environments/production/billing/**", "write", "ok"],
     ["billing", "environments/production/**", "write", "NotGranted tenancy.scaivault.write"],
     ["shop", "shared/a", "read", "NotGranted tenancy.scaivault.read"],
+    ["billing", "infra/billing/aws", "credentials", "ok"],
+    ["billing", "infra/shop/aws", "credentials", "NotGranted tenancy.scaivault.credentials"],
+    ["billing", "environments/production/billing/x", "credentials", "NotGranted tenancy.scaivault.credentials"],
     ["kube-system", "shared/a", "read", "NamespaceProtected"],
     ["scaivault-system", "shared/a", "read", "NamespaceProtected"],
   ] as const)("%s, ScaiVault path %s to %s: %s", (namespace, path, right, expected) => {
@@ -302,6 +317,10 @@ describe("rights", () => {
     expect(rights.ambientIdentity("platform").ok).toBe(true);
     expect(word(rights.ambientIdentity("billing"))).toBe("NotGranted tenancy.ambientIdentity");
     expect(rights.endpoints("shop")).toEqual([]);
+    expect(rights.federation("billing").ok).toBe(true);
+    expect(word(rights.federation("platform"))).toBe("NotGranted tenancy.federation");
+    expect(word(rights.federation("shop"))).toBe("NotGranted tenancy.federation");
+    expect(word(rights.federation("kube-system"))).toBe("NamespaceProtected");
   });
 
   it("Open allows everything but protected namespaces", () => {

@@ -4,10 +4,15 @@ import { globCovers, globMatches } from "./glob.ts";
 /** Rights of some namespaces, as the operator's configuration has them; absent ones are empty. */
 export interface Tenancy {
   readonly namespaces: readonly string[];
-  readonly scaivault: { readonly read: readonly string[]; readonly write: readonly string[] };
+  readonly scaivault: {
+    readonly read: readonly string[];
+    readonly write: readonly string[];
+    readonly credentials: readonly string[];
+  };
   /** `HOST`, `HOST:PORT`, `*.DOMAIN`, each also with `https://` before it. */
   readonly endpoints: readonly string[];
   readonly ambientIdentity: boolean;
+  readonly federation: boolean;
 }
 
 export interface RightsConfig {
@@ -25,12 +30,15 @@ export interface Grant {
 /** Allowed, or the error that says which factor is missing. */
 export type Verdict = { readonly ok: true } | { readonly ok: false; readonly error: SyncError };
 
+/** What a namespace may do with a ScaiVault path. */
+export type ScaiVaultRight = "read" | "write" | "credentials";
+
 /** Rights of namespaces: the operator's configuration, narrowed by grants. No entry means nothing (R1, R2). */
 export interface Rights {
   /** Why objects of a namespace are refused altogether; undefined when they are served (R25). */
   refusal(namespace: string): SyncError | undefined;
-  /** A ScaiVault path, or a subtree `a/b/**` as a whole. Deleting needs `write`. */
-  scaivault(namespace: string, path: string, right: "read" | "write"): Verdict;
+  /** A ScaiVault path, or a subtree `a/b/**` as a whole. Deleting needs `write`; logging in with it needs `credentials`. */
+  scaivault(namespace: string, path: string, right: ScaiVaultRight): Verdict;
   /**
    * A source path, or a subtree as a whole, through a backend. A backend's own namespace may read all; others need a
    * grant, and both namespaces must be served.
@@ -45,6 +53,8 @@ export interface Rights {
   endpoints(namespace: string): readonly string[];
   /** The operator's own identity at a store (R6). */
   ambientIdentity(namespace: string): Verdict;
+  /** Registering federation backends in ScaiVault (R3). */
+  federation(namespace: string): Verdict;
 }
 
 const systemNamespaces: ReadonlySet<string> = new Set(["kube-system", "kube-public", "kube-node-lease"]);
@@ -77,14 +87,15 @@ class TenancyRights implements Rights {
     return new SyncError("NamespaceProtected", `objects in namespace ${namespace} are refused unless tenancy names it`);
   }
 
-  scaivault(namespace: string, path: string, right: "read" | "write"): Verdict {
+  scaivault(namespace: string, path: string, right: ScaiVaultRight): Verdict {
     const refusal = this.refusal(namespace);
     if (refusal !== undefined) return { ok: false, error: refusal };
     if (this.#open) return allowed;
     const globs = this.#entries(namespace).flatMap((entry) => entry.scaivault[right]);
     if (globs.some((glob) => fits(glob, path, namespace))) return allowed;
     const factor = `tenancy.scaivault.${right}`;
-    return denied(`namespace ${namespace} may not ${right} ${path} in ScaiVault (${factor})`, "NotGranted", factor);
+    const doing = right === "credentials" ? "log in with" : right;
+    return denied(`namespace ${namespace} may not ${doing} ${path} in ScaiVault (${factor})`, "NotGranted", factor);
   }
 
   source(
@@ -136,6 +147,17 @@ class TenancyRights implements Rights {
     );
   }
 
+  federation(namespace: string): Verdict {
+    const refusal = this.refusal(namespace);
+    if (refusal !== undefined) return { ok: false, error: refusal };
+    if (this.#open || this.#entries(namespace).some((entry) => entry.federation)) return allowed;
+    return denied(
+      `namespace ${namespace} may not register federation backends in ScaiVault (tenancy.federation)`,
+      "NotGranted",
+      "tenancy.federation",
+    );
+  }
+
   #entries(namespace: string): readonly Tenancy[] {
     return this.#byNamespace.get(namespace) ?? [];
   }
@@ -143,6 +165,11 @@ class TenancyRights implements Rights {
 
 function fits(glob: string, path: string, namespace: string): boolean {
   return path.endsWith("/**") ? globCovers(glob, path.slice(0, -3), namespace) : globMatches(glob, path, namespace);
+}
+
+/** Whether a host (with a port, or 443) is on a list such as `allowed_hosts` of credentials. */
+export function hostListed(patterns: readonly string[], host: string): boolean {
+  return patterns.some((pattern) => hostMatches(pattern, host));
 }
 
 /** `HOST`, `HOST:PORT`, `*.DOMAIN[:PORT]`, each also with `https://`; without a port every port; case does not matter. */

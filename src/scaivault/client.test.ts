@@ -213,7 +213,7 @@ describe("errors", () => {
   test("by code and status, never with the server's text", async () => {
     const client = makeClient();
     const rows: [number, string | undefined, string][] = [
-      [403, "federated_path_read_only", "ScaiVaultDenied"],
+      [403, "federated_path_read_only", "ReadOnlyPath"],
       [418, "teapot", "ScaiVaultDenied"],
       [302, undefined, "ScaiVaultUnavailable"],
     ];

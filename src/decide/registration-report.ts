@@ -1,0 +1,144 @@
+import type { FederationStatus } from "../api/index.ts";
+import { type Reason, reasons } from "../errors/index.ts";
+import type { RegistrationConflict, RegistrationConflicts, RegistrationHealth } from "../model/index.ts";
+import { timeText } from "./conditions.ts";
+
+/** What is known of a registration at ScaiVault. */
+export interface RegistrationView {
+  readonly name: string;
+  /** Undefined until it is registered. */
+  readonly id: string | undefined;
+  readonly announcedMs: number | undefined;
+  /** Mode that is wanted; that is registered once no step waits. */
+  readonly mode: "proxy" | "sync";
+  readonly registeredMode: "proxy" | "sync" | undefined;
+  readonly syncIntervalMs: number;
+  /** What keeps it from being as declared; undefined when nothing does. */
+  readonly problem: { readonly reason: Reason; readonly message: string } | undefined;
+  /** A step that is under way, for people. */
+  readonly under: string | undefined;
+  readonly health: RegistrationHealth | undefined;
+  readonly conflicts: RegistrationConflicts | undefined;
+  readonly handledSyncRequest: string | undefined;
+}
+
+/** What a registration says in the status of its object. */
+export interface RegistrationReport {
+  /** `InSync` when all is well. */
+  readonly ready: { readonly reason: Reason; readonly message: string };
+  /** How ScaiVault reaches the store; undefined when it does not say. */
+  readonly source: { readonly reachable: boolean; readonly message: string } | undefined;
+  /** Set while paths wait for somebody to decide. */
+  readonly conflict: string | undefined;
+  readonly problems: readonly { readonly path: string; readonly reason: Reason; readonly message: string }[];
+  readonly status: FederationStatus;
+  readonly handledSyncRequest: string | undefined;
+}
+
+/** A sync that is older than so many intervals is stale. */
+const STALE_INTERVALS = 3;
+const GRACE_MS = 60_000;
+/** Words of ScaiVault for work that ends by itself. */
+const working: ReadonlySet<string> = new Set(["pending", "syncing"]);
+/** Words of ScaiVault for a conflict that somebody still has to decide. */
+const open: ReadonlySet<string> = new Set(["manual", "pending", "unresolved", "open", "none"]);
+
+/** What stands under problems path by path, or ends by itself. */
+const summed: ReadonlySet<Reason> = new Set(["Progressing", "BothChanged"]);
+
+/** Whether a conflict waits for people; one that a rule decided does not. */
+export function isOpenConflict({ resolution }: RegistrationConflict): boolean {
+  return resolution === undefined || open.has(resolution);
+}
+
+/** The one place that says how a registration stands. */
+export function reportRegistration(view: RegistrationView, nowMs: number): RegistrationReport {
+  const { health } = view;
+  const conflicts = (view.conflicts?.conflicts ?? []).filter(isOpenConflict);
+  const many = `${conflicts.length}${view.conflicts?.more === true ? " or more" : ""}`;
+  const conflict =
+    conflicts.length === 0 ? undefined : `${many} paths differ between ScaiVault and the store; see problems`;
+  const ready = readyOf(view, conflict, nowMs);
+  const problems: RegistrationReport["problems"][number][] = conflicts.map((one) => ({
+    path: one.path,
+    reason: "BothChanged",
+    message: conflictText(one),
+  }));
+  if (reasons[ready.reason].kind !== "ok" && !summed.has(ready.reason))
+    problems.unshift({ path: `ScaiVault ${view.name}`, ...ready });
+  return {
+    ready,
+    source:
+      view.id === undefined || health?.connection === undefined
+        ? undefined
+        : { reachable: health.connection === "connected", message: sightOf(health) },
+    conflict,
+    problems,
+    status: statusOf(view, conflicts.length),
+    handledSyncRequest: view.handledSyncRequest,
+  };
+}
+
+function readyOf(
+  view: RegistrationView,
+  conflict: string | undefined,
+  nowMs: number,
+): { readonly reason: Reason; readonly message: string } {
+  const { problem, under, health, id, name } = view;
+  if (problem !== undefined) return problem;
+  const progressing = (message: string) => ({ reason: "Progressing" as const, message });
+  if (id === undefined) return progressing(under ?? `${name} is being registered in ScaiVault`);
+  if (under !== undefined) return progressing(under);
+  if (health === undefined) return progressing(`registered as ${name} (${id}); ScaiVault's first status is to come`);
+  if (health.status !== "healthy") {
+    const message = `ScaiVault says that ${name} is ${sightOf(health)}`;
+    return working.has(health.status) ? progressing(message) : { reason: "RegistrationUnhealthy", message };
+  }
+  if (view.mode === "sync") {
+    if (health.lastSyncMs === undefined) return progressing("ScaiVault's first sync is to come");
+    if (nowMs - health.lastSyncMs > STALE_INTERVALS * view.syncIntervalMs + GRACE_MS)
+      return { reason: "Stale", message: `ScaiVault's last sync ended ${timeText(health.lastSyncMs)}` };
+  }
+  if (conflict !== undefined) return { reason: "BothChanged", message: conflict };
+  const synced = health.secretsSynced === undefined ? "synced" : `${health.secretsSynced} secrets synced`;
+  return {
+    reason: "InSync",
+    message: view.mode === "proxy" ? "ScaiVault reads the store through" : `${synced} by ScaiVault`,
+  };
+}
+
+/** `degraded, connection error (permission_denied)`: words of ScaiVault as they came. */
+function sightOf({ status, connection, errorCode }: RegistrationHealth): string {
+  const line = connection === undefined ? "" : `, connection ${connection}`;
+  return `${status}${line}${errorCode === undefined ? "" : ` (${errorCode})`}`;
+}
+
+function conflictText({ backendPath, localVersion, detectedMs }: RegistrationConflict): string {
+  const local = localVersion === undefined ? "ScaiVault" : `ScaiVault v${localVersion}`;
+  const since = detectedMs === undefined ? "" : `, seen ${timeText(detectedMs)}`;
+  return `${local} and ${backendPath ?? "the store"} have different values${since}`;
+}
+
+const connections: ReadonlyMap<string, NonNullable<FederationStatus["connection"]>> = new Map([
+  ["connected", "Connected"],
+  ["disconnected", "Disconnected"],
+  ["error", "Error"],
+]);
+
+function statusOf(view: RegistrationView, conflicts: number): FederationStatus {
+  const { health, id, announcedMs } = view;
+  const synced = view.mode === "sync" ? health?.secretsSynced : undefined;
+  return {
+    ...(synced === undefined
+      ? {}
+      : { counts: { found: synced + conflicts, inSync: synced, failed: 0, conflicts, held: 0 } }),
+    name: view.name,
+    ...(id === undefined ? {} : { id }),
+    ...(view.registeredMode === undefined ? {} : { mode: view.registeredMode }),
+    ...(health === undefined
+      ? {}
+      : { connection: connections.get(health.connection ?? "") ?? "Unknown", health: health.status }),
+    ...(id !== undefined || announcedMs === undefined ? {} : { creatingSince: timeText(announcedMs) }),
+    ...(health?.lastSyncMs === undefined ? {} : { lastSyncTime: timeText(health.lastSyncMs) }),
+  };
+}
