@@ -12,12 +12,12 @@ import type {
 /** Answers and bodies of the federation endpoints. Unknown fields are ignored; none of these answers holds a value. */
 
 /** Goes into URLs: nothing in it may mean anything there. */
-const id = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/);
+const id = z.string().regex(/^[A-Z0-9][\w-]{0,127}$/i);
 const text = (max: number) => z.string().max(max).nullish().catch(undefined);
 /** A word of ScaiVault, shown to people as it is: never a sentence, which could quote anything. */
 const word = z
   .string()
-  .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/)
+  .regex(/^[A-Z][\w-]{0,63}$/i)
   .nullish()
   .catch(undefined);
 const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER).nullish().catch(undefined);
@@ -42,7 +42,7 @@ const backendAnswer = z.object({
 const statusAnswer = z.object({
   status: z
     .string()
-    .regex(/^[A-Za-z][A-Za-z0-9_-]{0,63}$/)
+    .regex(/^[A-Z][\w-]{0,63}$/i)
     .catch("unknown"),
   last_sync: time,
   last_sync_duration_ms: count,

@@ -175,7 +175,7 @@ const GONE: readonly string[] = ["backend_not_found"];
 
 /** Ids come out of answers, which are checked, and out of status, which anybody with the right may write. */
 function pathOf(id: string): string {
-  if (!/^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/.test(id))
+  if (!/^[A-Z0-9][\w-]{0,127}$/i.test(id))
     throw new SyncError("InvalidSpec", "the recorded id is no id of a ScaiVault backend");
   return `${BASE}/${id}`;
 }
