@@ -38,6 +38,8 @@ export interface App {
   readonly homeTenantId: string;
   /** Monotonic ms. */
   readonly startedAt: number;
+  /** Takes over what the store has after a restore. */
+  readonly reload: () => void;
   /** What `/v1/health/ready` answers. */
   readonly isReady: () => boolean;
 }

@@ -3,6 +3,9 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
+import { systemClock } from "../src/time/clock.ts";
+import { readBackup, writeBackup } from "./backup/command.ts";
+import type { BackupFlags } from "./backup/command.ts";
 import { ApiError } from "./errors.ts";
 import { writePrivateFile } from "./private-file.ts";
 import { applySeed } from "./seed.ts";
@@ -31,8 +34,9 @@ function portNumber(text: string): number {
   return port;
 }
 
-function parseFlags(): Flags {
-  return new Command("scaivault")
+/** The command line; without `backup` and `restore` it is the server. */
+function command(): Command {
+  const program = new Command("scaivault")
     .description("ScaiVault reference server: for trying workflows on one machine, not for keeping real secrets")
     .option("--port <number>", "port to listen on, 0 for a free one", portNumber, 8443)
     .option("--host <address>", "address to listen on", "127.0.0.1")
@@ -47,8 +51,21 @@ function parseFlags(): Flags {
     .option("--admin-token-file <file>", "write the admin port's token to this file")
     .option("--access-log", "print one line per request to standard error")
     .option("--json", "print one JSON line about the start instead of text")
-    .parse()
-    .opts<Flags>();
+    .action((_flags, self: Command) => serve(self.opts<Flags>()));
+  const place = (name: string, text: string): Command =>
+    program
+      .command(`${name} <file>`)
+      .description(text)
+      .option("--data <file>", "the data file of a server")
+      .option("--admin-url <url>", "instead of --data: the admin port of a running server")
+      .option("--admin-token-file <file>", "file with the admin port's token");
+  place("backup", "write all data, values too, to a file that only its owner can read").action(
+    (file: string, _flags, self: Command) => writeBackup(file, self.optsWithGlobals<BackupFlags>(), systemClock.now()),
+  );
+  place("restore", "replace all data by a backup's").action((file: string, _flags, self: Command) =>
+    readBackup(file, self.optsWithGlobals<BackupFlags>()),
+  );
+  return program;
 }
 
 function collect(value: string, before: readonly string[]): readonly string[] {
@@ -110,8 +127,7 @@ function announce(server: ScaiVaultServer, flags: Flags): void {
   console.log("Ctrl-C ends it.");
 }
 
-async function run(): Promise<void> {
-  const flags = parseFlags();
+async function serve(flags: Flags): Promise<void> {
   const server = await startServer(toOptions(flags));
   const end = (): void => void server.stop().then(() => process.exit(0));
   // Launchers pass signals on, so one Ctrl-C can arrive twice: the handler stays.
@@ -126,14 +142,16 @@ async function run(): Promise<void> {
   }
 }
 
-run().catch((error: unknown) => {
-  const details = error instanceof ApiError ? ` ${JSON.stringify(error.details ?? {})}` : "";
-  const taken = (error as { code?: unknown } | null)?.code === "EADDRINUSE";
-  const message = taken
-    ? "the port is taken; name another with --port"
-    : error instanceof Error
-      ? error.message
-      : "failed";
-  console.error(`scaivault: ${message}${details}`);
-  process.exitCode = 1;
-});
+command()
+  .parseAsync()
+  .catch((error: unknown) => {
+    const details = error instanceof ApiError ? ` ${JSON.stringify(error.details ?? {})}` : "";
+    const taken = (error as { code?: unknown } | null)?.code === "EADDRINUSE";
+    const message = taken
+      ? "the port is taken; name another with --port"
+      : error instanceof Error
+        ? error.message
+        : "failed";
+    console.error(`scaivault: ${message}${details}`);
+    process.exitCode = 1;
+  });

@@ -210,6 +210,7 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     policies,
     events,
     subscriptions,
+    reload: () => subscriptions.reload(),
     exchange: new Exchange(clock, options.exchange ?? [], isLoopback(host)),
     limiter: new RateLimiter(clock, options.limits ?? {}),
     cursors: new Cursors(clock),

@@ -6,7 +6,7 @@ import { ApiError } from "../errors.ts";
 import type { OutgoingOptions } from "../federation/outgoing.ts";
 import { readBody } from "../http/call.ts";
 import { checkHost } from "../http/guard.ts";
-import { toJson } from "../json/raw-json.ts";
+import { RawJson, toJson } from "../json/raw-json.ts";
 import type { Category } from "../limits/rate-limiter.ts";
 import { checkBody, parseObject } from "../secrets/body.ts";
 import type { Admin } from "./admin.ts";
@@ -20,7 +20,10 @@ export interface AdminPort {
   close(): Promise<void>;
 }
 
-type Action = (admin: Admin, body: () => Record<string, unknown>, id: string) => unknown;
+type Action = (admin: Admin, body: () => Record<string, unknown>, id: string, text: string) => unknown;
+
+/** Largest body, in bytes: a backup of a big server. */
+const bodyMostBytes = 1_073_741_824;
 
 /** What the port offers: the admin handle over HTTP. `*` stands for one id. */
 const actions: Readonly<Record<string, Action>> = {
@@ -76,6 +79,12 @@ const actions: Readonly<Record<string, Action>> = {
   },
   "GET /admin/federation/calls": (admin) => admin.federationCalls(),
   "POST /admin/federation/sync/*": (admin, _body, name) => admin.syncNow(name),
+  "GET /admin/events": (admin) => ({ events: admin.events() }),
+  "GET /admin/backup": (admin) => new RawJson(admin.backup()),
+  "POST /admin/restore": async (admin, _body, _id, text) => {
+    await admin.restore(text);
+    return {};
+  },
   "GET /admin/requests": (admin) => ({ requests: admin.requests() }),
 };
 
@@ -117,8 +126,8 @@ async function act(admin: Admin, message: IncomingMessage): Promise<unknown> {
   const slash = path.lastIndexOf("/");
   const action = exact ?? actions[`${message.method} ${path.slice(0, slash)}/*`];
   if (action === undefined) throw new ApiError("not_found", "no such endpoint");
-  const text = (await readBody(message)).toString("utf8");
-  return action(admin, () => parseObject(text), path.slice(slash + 1));
+  const text = (await readBody(message, bodyMostBytes)).toString("utf8");
+  return action(admin, () => parseObject(text), path.slice(slash + 1), text);
 }
 
 const digest = (text: string): Buffer => createHash("sha256").update(text).digest();

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { App } from "../app.ts";
+import { backupOf, restoreInto } from "../backup/backup.ts";
 import { knownScopes } from "../auth/principal.ts";
 import type { Principal } from "../auth/principal.ts";
 import type { PolicyRule } from "../auth/policies.ts";
@@ -252,6 +253,22 @@ export class Admin {
     const found = backends.find(({ record }) => record.name === name || record.id === name);
     if (found === undefined) throw new ApiError("backend_not_found", "no such federation backend");
     return found;
+  }
+
+  /** Everything that is kept as one text, for `restore`. Holds all values. */
+  backup(): string {
+    return backupOf(this.#app.store, this.#app.clock.now());
+  }
+
+  /**
+   * Goes back to a backup, as a ScaiVault that was restored: versions, events, subscriptions, backends and all else that is
+   * kept are what they were; syncs under way are ended. Tokens, clients, bindings, limits, faults and counters stay. @throws ApiError, then nothing changed.
+   */
+  restore(text: string): Promise<void> {
+    return this.#app.sync.around(() => {
+      restoreInto(this.#app.store, text);
+      this.#app.reload();
+    });
   }
 
   #owner(tenantId: string | undefined): Owner {

@@ -122,6 +122,18 @@ export class Syncs {
     await this.#parts.federation.remove(backend);
   }
 
+  /** Ends all syncs, lets `work` replace what the store has, and begins anew with the backends it has then. */
+  async around(work: () => void): Promise<void> {
+    try {
+      while (this.#running.size + this.#timers.size > 0)
+        await Promise.all([...this.#running.keys(), ...this.#timers.keys()].map((id) => this.#halt(id)));
+      work();
+      await this.#parts.federation.reload();
+    } finally {
+      this.begin();
+    }
+  }
+
   /** Ends everything. */
   async stop(): Promise<void> {
     this.#stopped = true;

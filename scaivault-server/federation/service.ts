@@ -37,6 +37,14 @@ export class Federation {
     for (const record of parts.store.federation.listBackends()) this.#add(record);
   }
 
+  /** Takes over what the store has; all connections are made anew. */
+  async reload(): Promise<void> {
+    const old = this.all();
+    this.#live.clear();
+    for (const record of this.#parts.store.federation.listBackends()) this.#add(record);
+    await Promise.all(old.map((backend) => backend.disconnect()));
+  }
+
   /** Changes how stores are reached; all connections are made anew. */
   async setOutgoing(options: OutgoingOptions): Promise<void> {
     this.#outgoing = options;

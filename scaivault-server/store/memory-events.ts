@@ -1,3 +1,4 @@
+import type { StoreContent } from "./content.ts";
 import type { EventPage, EventStore, NewEvent, StoredEvent } from "./events.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { Owner } from "./store.ts";
@@ -21,6 +22,15 @@ export class MemoryObjects implements ObjectStore {
 
   removeObject(kind: string, id: string): void {
     this.#kinds.get(kind)?.delete(id);
+  }
+
+  all(): StoreContent["objects"] {
+    return [...this.#kinds].flatMap(([kind, items]) => [...items].map(([id, json]) => ({ kind, id, json })));
+  }
+
+  replace(objects: StoreContent["objects"]): void {
+    this.#kinds.clear();
+    for (const { kind, id, json } of objects) this.saveObject(kind, id, json);
   }
 }
 
@@ -81,5 +91,24 @@ export class MemoryEvents implements EventStore {
 
   removeQueue(queue: string): void {
     this.#queues.delete(queue);
+  }
+
+  content(): Pick<StoreContent, "events" | "queued"> {
+    return {
+      events: [...this.#logs.values()].flat().sort((a, b) => a.sequence - b.sequence),
+      queued: [...this.#queues].flatMap(([queue, items]) => [...items.values()].map((event) => ({ queue, event }))),
+    };
+  }
+
+  replace({ events, queued }: Pick<StoreContent, "events" | "queued">): void {
+    this.#logs.clear();
+    this.#queues.clear();
+    for (const event of events) {
+      const log = this.#logs.get(event.owner) ?? [];
+      log.push(event);
+      this.#logs.set(event.owner, log);
+    }
+    for (const { queue, event } of queued) this.enqueue(queue, event, Number.POSITIVE_INFINITY);
+    this.#sequence = queued.reduce((most, { event }) => Math.max(most, event.sequence), events.at(-1)?.sequence ?? 0);
   }
 }

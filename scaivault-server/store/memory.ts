@@ -1,4 +1,6 @@
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import { backendsOf, bySecret, replaceBackends } from "./content.ts";
+import type { StoreContent } from "./content.ts";
 import { MemoryEvents, MemoryObjects } from "./memory-events.ts";
 import { MemoryFederation } from "../federation/store.ts";
 import type { ListQuery, Owner, SecretRecord, SecretVersion, Store, VersionInfo } from "./store.ts";
@@ -108,6 +110,29 @@ export class MemoryStore implements Store {
 
   atomically<T>(work: () => T): T {
     return work();
+  }
+
+  content(): StoreContent {
+    const entries = [...this.#shelves.values()].flatMap((shelf) => [...shelf.entries.values()]);
+    return {
+      secrets: entries
+        .map(({ record, versions }) => ({ record, versions: [...versions] }))
+        .sort((a, b) => bySecret(a.record, b.record)),
+      audit: [...this.#audit],
+      objects: this.objects.all(),
+      ...this.events.content(),
+      backends: backendsOf(this.federation),
+    };
+  }
+
+  replace(content: StoreContent): void {
+    this.#shelves.clear();
+    for (const { record, versions } of content.secrets) this.#add(record, [...versions]);
+    this.#audit = [...content.audit];
+    this.#sequence = this.#audit.at(-1)?.sequence ?? 0;
+    this.objects.replace(content.objects);
+    this.events.replace(content);
+    replaceBackends(this.federation, content.backends);
   }
 
   close(): void {

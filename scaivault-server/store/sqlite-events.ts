@@ -1,3 +1,4 @@
+import type { StoreContent } from "./content.ts";
 import type { EventPage, EventStore, NewEvent, StoredEvent } from "./events.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { Row, SqliteDatabase } from "./sqlite-database.ts";
@@ -46,6 +47,17 @@ export class SqliteObjects implements ObjectStore {
 
   removeObject(kind: string, id: string): void {
     this.#database.run("DELETE FROM objects WHERE kind = :kind AND id = :id", { kind, id });
+  }
+
+  all(): StoreContent["objects"] {
+    return this.#database
+      .rows("SELECT kind, id, json FROM objects ORDER BY position")
+      .map((row) => ({ kind: String(row["kind"]), id: String(row["id"]), json: String(row["json"]) }));
+  }
+
+  replace(objects: StoreContent["objects"]): void {
+    this.#database.exec("DELETE FROM objects");
+    for (const { kind, id, json } of objects) this.saveObject(kind, id, json);
   }
 }
 
@@ -127,6 +139,25 @@ export class SqliteEvents implements EventStore {
 
   removeQueue(queue: string): void {
     this.#database.run("DELETE FROM queued WHERE queue = :queue", { queue });
+  }
+
+  content(): Pick<StoreContent, "events" | "queued"> {
+    return {
+      events: this.#database.rows("SELECT * FROM events ORDER BY sequence").map(eventOf),
+      queued: this.#database
+        .rows("SELECT * FROM queued ORDER BY queue, sequence")
+        .map((row) => ({ queue: String(row["queue"]), event: eventOf(row) })),
+    };
+  }
+
+  replace({ events, queued }: Pick<StoreContent, "events" | "queued">): void {
+    this.#database.exec("DELETE FROM events; DELETE FROM queued");
+    for (const event of events)
+      this.#database.run(
+        `INSERT INTO events (sequence, id, owner, type, path, body) VALUES (:sequence, :id, :owner, :type, :path, :body)`,
+        { ...event },
+      );
+    for (const { queue, event } of queued) this.enqueue(queue, event, Number.MAX_SAFE_INTEGER);
   }
 }
 

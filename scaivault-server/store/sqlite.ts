@@ -1,5 +1,7 @@
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import type { AuditAction, AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import { backendsOf, replaceBackends } from "./content.ts";
+import type { StoreContent } from "./content.ts";
 import { SqliteDatabase } from "./sqlite-database.ts";
 import type { Row, Values } from "./sqlite-database.ts";
 import { SqliteEvents, SqliteObjects } from "./sqlite-events.ts";
@@ -38,6 +40,12 @@ const saveSecretSql = `
     metadata = excluded.metadata, max_versions = excluded.max_versions, created_at = excluded.created_at,
     updated_at = excluded.updated_at, expires_at = excluded.expires_at, last_accessed_at = excluded.last_accessed_at,
     recoverable_until = excluded.recoverable_until`;
+
+const insertAuditSql = `
+  INSERT INTO audit (sequence, id, tenant_id, timestamp, action, identity_type, identity_id, secret_path, source_ip,
+    user_agent, success, duration_ms, request_id, extra_data)
+  VALUES (:sequence, :id, :tenantId, :timestamp, :action, :identityType, :identityId, :secretPath, :sourceIp,
+    :userAgent, :success, :durationMs, :requestId, :extraData)`;
 
 /**
  * Everything in one SQLite file, readable by its owner only. Values lie in it unencrypted; removed ones are overwritten.
@@ -80,11 +88,7 @@ export class SqliteStore implements Store {
     const { owner, path } = record;
     this.atomically(() => {
       this.saveSecret(record);
-      this.#database.run(
-        `INSERT INTO versions (owner, path, version, secret_type, created_at, created_by, data)
-         VALUES (:owner, :path, :version, :secretType, :createdAt, :createdBy, :data)`,
-        { owner, path, ...version },
-      );
+      this.#insertVersion(owner, path, version);
       this.#database.run(
         `DELETE FROM versions WHERE owner = :owner AND path = :path AND version NOT IN
            (SELECT version FROM versions WHERE owner = :owner AND path = :path ORDER BY version DESC LIMIT :most)`,
@@ -134,13 +138,7 @@ export class SqliteStore implements Store {
   }
 
   appendAudit(row: NewAuditRow): void {
-    this.#database.run(
-      `INSERT INTO audit (id, tenant_id, timestamp, action, identity_type, identity_id, secret_path, source_ip, user_agent,
-         success, duration_ms, request_id, extra_data)
-       VALUES (:id, :tenantId, :timestamp, :action, :identityType, :identityId, :secretPath, :sourceIp, :userAgent,
-         :success, :durationMs, :requestId, :extraData)`,
-      { ...row, success: row.success ? 1 : 0 },
-    );
+    this.#database.run(insertAuditSql, { ...row, sequence: null, success: row.success ? 1 : 0 });
   }
 
   queryAudit(filter: AuditFilter, page: { readonly before?: number | undefined; readonly limit: number }): AuditRow[] {
@@ -166,8 +164,48 @@ export class SqliteStore implements Store {
     return { total, successful, byAction };
   }
 
+  content(): StoreContent {
+    return this.atomically(() => ({
+      secrets: this.#database
+        .rows("SELECT * FROM secrets ORDER BY owner, path")
+        .map(secretOf)
+        .map((record) => ({ record, versions: this.#versionsOf(record) })),
+      audit: this.#database.rows("SELECT * FROM audit ORDER BY sequence").map(auditOf),
+      objects: this.objects.all(),
+      ...this.events.content(),
+      backends: backendsOf(this.federation),
+    }));
+  }
+
+  replace(content: StoreContent): void {
+    this.atomically(() => {
+      this.#database.exec("DELETE FROM secrets; DELETE FROM versions; DELETE FROM audit");
+      for (const { record, versions } of content.secrets) {
+        this.saveSecret(record);
+        for (const version of versions) this.#insertVersion(record.owner, record.path, version);
+      }
+      for (const row of content.audit) this.#database.run(insertAuditSql, { ...row, success: row.success ? 1 : 0 });
+      this.objects.replace(content.objects);
+      this.events.replace(content);
+      replaceBackends(this.federation, content.backends);
+    });
+  }
+
   close(): void {
     this.#database.close();
+  }
+
+  #insertVersion(owner: Owner, path: string, version: SecretVersion): void {
+    this.#database.run(
+      `INSERT INTO versions (owner, path, version, secret_type, created_at, created_by, data)
+       VALUES (:owner, :path, :version, :secretType, :createdAt, :createdBy, :data)`,
+      { owner, path, ...version },
+    );
+  }
+
+  #versionsOf({ owner, path }: SecretRecord): SecretVersion[] {
+    const sql = "SELECT * FROM versions WHERE owner = :owner AND path = :path ORDER BY version";
+    return this.#database.rows(sql, { owner, path }).map((row) => ({ ...versionOf(row), data: String(row["data"]) }));
   }
 }
 

@@ -3,6 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { NewAuditRow } from "../audit/audit.ts";
+import type { BackendRecord, SyncedPath } from "../federation/record.ts";
+import type { StoreContent } from "./content.ts";
 import type { StoredEvent } from "./events.ts";
 import { MemoryStore } from "./memory.ts";
 import { SqliteStore } from "./sqlite.ts";
@@ -49,6 +51,31 @@ function row(more: Partial<NewAuditRow> = {}): NewAuditRow {
     ...more,
   };
 }
+
+const backend: BackendRecord = {
+  id: "fed_1",
+  tenantId: "t1",
+  name: "n",
+  type: "hashicorp-vault",
+  config: {},
+  pathMapping: { "a/**": "kv/data/**" },
+  mode: "sync",
+  syncInterval: "1h",
+  conflictResolution: "remote_wins",
+  createdAt: 1,
+  updatedAt: 1,
+  outcome: null,
+  lastError: null,
+};
+const synced: SyncedPath = {
+  backendId: "fed_1",
+  path: "a/b",
+  backendPath: "kv/data/b",
+  localVersion: 1,
+  mark: "1",
+  removed: false,
+  conflictSince: null,
+};
 
 let folder = "";
 let store: Store;
@@ -193,6 +220,42 @@ describe.each(Object.keys(makers))("objects and events in %s", (name) => {
     store.events.removeQueue("q");
     expect(store.events.queued("q", { limit: 5 })).toEqual([]);
     expect(ids(store.events.queued("other", { limit: 5 }))).toEqual(["a"]);
+  });
+
+  it("everything goes from one store to another and back", () => {
+    store.appendVersion(secret("b"), version(1));
+    store.appendVersion(secret("a", 1), version(1, '{"n":1.0}'));
+    store.appendVersion(secret("a", 2, { recoverableUntil: 9000 }), version(2));
+    store.appendVersion({ ...secret("a"), owner: "partner:p" }, version(1));
+    store.appendAudit(row());
+    store.appendAudit(row({ success: false, secretPath: null }));
+    store.objects.saveObject("kind", "z", "{}");
+    store.objects.saveObject("kind", "a", "{}");
+    const made = [event("e1"), event("e2", "tenant:t2")];
+    store.events.enqueue("q", made[0] as StoredEvent, 5);
+    store.federation.saveBackend(backend);
+    store.federation.savePath(synced);
+    const content = store.content();
+    expect(content.secrets.map(({ record, versions }) => [record.owner, record.path, versions.length])).toEqual([
+      ["partner:p", "a", 1],
+      [owner, "a", 2],
+      [owner, "b", 1],
+    ]);
+    const other = (name === "memory" ? makers["SQLite"] : makers["memory"])?.() as Store;
+    other.appendVersion(secret("gone"), version(1));
+    other.appendAudit(row());
+    other.objects.saveObject("gone", "a", "{}");
+    other.federation.saveBackend({ ...backend, id: "fed_gone" });
+    other.events.appendEvent({ id: "gone", owner, type: "t", path: null, body: "{}" }, 5);
+    other.replace(JSON.parse(JSON.stringify(content)) as StoreContent);
+    expect(other.content()).toEqual(content);
+    expect(other.getSecret(owner, "gone")).toBeUndefined();
+    expect(other.getVersion(owner, "a", 1)?.data).toBe('{"n":1.0}');
+    const next = other.events.appendEvent({ id: "e3", owner, type: "t", path: null, body: "{}" }, 5);
+    expect(next.sequence).toBeGreaterThan(made[1]?.sequence ?? 0);
+    store.replace(other.content());
+    expect(store.content()).toEqual(other.content());
+    other.close();
   });
 
   it("several calls are one, nested ones too", () => {

@@ -3,6 +3,7 @@
  * suite. All calls are synchronous and each is atomic.
  */
 import type { AuditFilter, AuditRow, AuditSummary, NewAuditRow } from "../audit/audit.ts";
+import type { StoreContent } from "./content.ts";
 import type { EventStore } from "./events.ts";
 import type { ObjectStore } from "./objects.ts";
 import type { FederationStore } from "../federation/record.ts";
@@ -73,5 +74,9 @@ export interface Store {
   /** Rows that match, newest first, older than `before` when given. */
   queryAudit(filter: AuditFilter, page: { readonly before?: number | undefined; readonly limit: number }): AuditRow[];
   summarizeAudit(filter: AuditFilter): AuditSummary;
+  /** Everything that is kept, as of one moment. */
+  content(): StoreContent;
+  /** Forgets everything and keeps `content` instead. */
+  replace(content: StoreContent): void;
   close(): void;
 }

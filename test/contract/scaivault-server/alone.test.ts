@@ -126,6 +126,32 @@ describe("npm run scaivault and npm run conformance", () => {
     expect(existsSync(dirname(second.tokenFile))).toBe(false);
   });
 
+  it("backs up and restores a data file by command", async () => {
+    const data = join(folder, "data.sqlite");
+    const file = join(folder, "backup.json");
+    const first = await startAlone(["--data", data]);
+    const write = (value: string): Promise<Response> =>
+      fetch(`${first.url}/v1/secrets/a/b`, {
+        method: "PUT",
+        headers: {
+          authorization: `Bearer ${readFileSync(first.tokenFile, "utf8").trim()}`,
+          "content-type": "application/json",
+        },
+        body: JSON.stringify({ data: { value } }),
+      });
+    expect((await write("one")).status).toBe(201);
+    // A backup may be taken while the server runs, a restore not.
+    expect(await run("scaivault-server/main.ts", ["backup", file, "--data", data])).toMatchObject({ code: 0 });
+    expect(statSync(file).mode & 0o777).toBe(0o600);
+    expect((await write("two")).status).toBe(200);
+    const refused = await run("scaivault-server/main.ts", ["restore", file, "--data", data]);
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining("a server uses the data file")]);
+    await stop("SIGTERM");
+    expect(await run("scaivault-server/main.ts", ["restore", file, "--data", data])).toMatchObject({ code: 0 });
+    const second = await startAlone(["--data", data]);
+    expect(await (await get(second, "/v1/secrets/a/b")).json()).toMatchObject({ version: 1, data: { value: "one" } });
+  });
+
   it("speaks HTTPS, and conformance checks the certificate", async () => {
     const authority = createAuthority("test");
     const { cert, key } = authority.issue({ commonName: "scaivault", names: ["127.0.0.1"] });
