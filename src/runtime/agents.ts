@@ -1,3 +1,4 @@
+import { createSecureContext } from "node:tls";
 import { Agent, ProxyAgent, type Dispatcher } from "undici";
 import type { TlsMaterial } from "./credentials.ts";
 import type { ClusterConfig } from "./kubeconfig.ts";
@@ -28,7 +29,8 @@ export function buildAgents(
   callConnections: number,
 ): Agents {
   const tlsOptions = {
-    ...tls,
+    // Made once: otherwise each connection would read the certificates anew.
+    secureContext: createSecureContext(tls),
     ...(config.skipTlsVerify === true ? { rejectUnauthorized: false } : {}),
     ...(config.tlsServerName === undefined ? {} : { servername: config.tlsServerName }),
   };

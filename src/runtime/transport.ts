@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import { settle, type Clock } from "../time/clock.ts";
 import { buildAgents, destroyAgents, retireAgents, type Agents } from "./agents.ts";
 import { Credentials } from "./credentials.ts";
+import { type Answer, exchange, refusalBytes } from "./exchange.ts";
 import { ApiConnectionError, ApiStatusError, connectionError, parseRetryAfter, statusError } from "./errors.ts";
 import type { ClusterConfig } from "./kubeconfig.ts";
 import { ConcurrencyLimit } from "./limiter.ts";
@@ -72,12 +73,24 @@ export interface StreamAnswer {
 const maxAttempts = 3;
 /** A longer wish of the server is handed to the caller: its queue waits, not its worker. */
 const maxWaitMs = 2000;
-const errorBodyBytes = 256 * 1024;
+
+type Head = Pick<Answer, "statusCode" | "headers">;
+
+/** How a request is sent, and what is made of its answer. */
+interface Way<A extends Head, T> {
+  readonly send: (dispatcher: Dispatcher, options: Dispatcher.DispatchOptions) => Promise<A>;
+  /** Body of a refusal; when that fails the code is enough. */
+  readonly refusal: (answer: A) => Promise<Buffer>;
+  readonly use: (answer: A) => T;
+}
 
 /** All HTTP to the API server: one pool for calls, one for watches, time-outs on everything, JSON only. */
 export class KubeTransport {
   readonly #options: TransportOptions;
   readonly #clock: Clock;
+  readonly #origin: string;
+  /** Path of the server's URL. */
+  readonly #prefix: string;
   readonly #credentials: Credentials;
   readonly #limit: ConcurrencyLimit;
   readonly #maxConcurrent: number;
@@ -92,6 +105,9 @@ export class KubeTransport {
   constructor(options: TransportOptions) {
     this.#options = options;
     this.#clock = options.clock;
+    const server = new URL(options.config.server);
+    this.#origin = server.origin;
+    this.#prefix = server.pathname.replace(/\/$/, "");
     this.#credentials = new Credentials(options.config, options.clock);
     this.#maxConcurrent = options.maxConcurrent ?? 16;
     this.#limit = new ConcurrencyLimit(this.#maxConcurrent);
@@ -133,10 +149,13 @@ export class KubeTransport {
     let leave: (() => void) | undefined;
     try {
       if (request.urgent !== true) leave = await this.#limit.enter(deadline.signal);
-      return await this.#attempts(request, deadline.signal, async (answer) => {
-        const bytes = await readBody(answer, this.#options.maxBodyBytes ?? 64 * 1024 * 1024);
-        return parseJson(bytes) as T;
-      });
+      const limits = { signal: deadline.signal, maxBytes: this.#options.maxBodyBytes ?? 64 * 1024 * 1024 };
+      const way: Way<Answer, T> = {
+        send: (dispatcher, options) => exchange(dispatcher, options, limits),
+        refusal: ({ body }) => Promise.resolve(body),
+        use: ({ body }) => parseJson(body) as T,
+      };
+      return await this.#attempts(request, deadline.signal, way);
     } catch (error) {
       throw deadline.explain(error);
     } finally {
@@ -154,25 +173,26 @@ export class KubeTransport {
   async stream(request: KubeRequest): Promise<StreamAnswer> {
     const deadline = this.#deadline(request);
     try {
-      return await this.#attempts({ ...request, urgent: true, idempotent: false }, deadline.signal, (answer) => {
-        deadline.stopTimer();
-        return Promise.resolve({ body: chunks(answer.body, deadline) });
-      });
+      const way: Way<Dispatcher.ResponseData, StreamAnswer> = {
+        send: (dispatcher, options) => dispatcher.request({ ...options, signal: deadline.signal }),
+        refusal: ({ body }) => readBody(body),
+        use: ({ body }) => {
+          deadline.stopTimer();
+          return { body: chunks(body, deadline) };
+        },
+      };
+      return await this.#attempts({ ...request, urgent: true, idempotent: false }, deadline.signal, way);
     } catch (error) {
       deadline.end();
       throw deadline.explain(error);
     }
   }
 
-  async #attempts<T>(
-    request: KubeRequest,
-    signal: AbortSignal,
-    use: (answer: Dispatcher.ResponseData) => Promise<T>,
-  ): Promise<T> {
+  async #attempts<A extends Head, T>(request: KubeRequest, signal: AbortSignal, way: Way<A, T>): Promise<T> {
     let refreshed = false;
     for (let attempt = 1; ; attempt++) {
       try {
-        return await this.#once(request, signal, use);
+        return await this.#once(request, signal, way);
       } catch (error) {
         if (signal.aborted) throw error;
         if (!refreshed && refusesCredentials(error)) {
@@ -200,11 +220,7 @@ export class KubeTransport {
     return Math.max(error.retryAfterMs, backoff);
   }
 
-  async #once<T>(
-    request: KubeRequest,
-    signal: AbortSignal,
-    use: (answer: Dispatcher.ResponseData) => Promise<T>,
-  ): Promise<T> {
+  async #once<A extends Head, T>(request: KubeRequest, signal: AbortSignal, way: Way<A, T>): Promise<T> {
     const started = this.#clock.monotonic();
     let code = "other";
     let guarded = true;
@@ -212,16 +228,16 @@ export class KubeTransport {
       const { headers, tls } = await this.#credentials.current();
       const { calls, direct } = this.#agentsFor(tls);
       if (signal.aborted) throw new ApiConnectionError("aborted", false);
-      const options = this.#dispatchOptions(request, headers, signal);
+      const options = this.#dispatchOptions(request, headers);
       guarded = false;
       request.guard?.();
       guarded = true;
       // With a free connection the bytes go to the socket within this call.
-      const answer = await (request.urgent === true ? direct : calls).request(options);
+      const answer = await way.send(request.urgent === true ? direct : calls, options);
       this.lastContactMs = this.#clock.now();
       code = String(answer.statusCode);
-      if (answer.statusCode >= 200 && answer.statusCode < 300) return await use(answer);
-      throw await this.#refusal(answer);
+      if (answer.statusCode >= 200 && answer.statusCode < 300) return way.use(answer);
+      throw await this.#refusal(answer, way.refusal);
     } catch (error) {
       if (error instanceof ApiStatusError) throw error;
       if (!guarded) {
@@ -237,13 +253,9 @@ export class KubeTransport {
     }
   }
 
-  #dispatchOptions(
-    request: KubeRequest,
-    headers: Readonly<Record<string, string>>,
-    signal: AbortSignal,
-  ): Dispatcher.RequestOptions {
+  #dispatchOptions(request: KubeRequest, headers: Readonly<Record<string, string>>): Dispatcher.DispatchOptions {
     return {
-      origin: new URL(this.#options.config.server).origin,
+      origin: this.#origin,
       path: this.#path(request),
       method: request.method,
       headers: {
@@ -254,7 +266,6 @@ export class KubeTransport {
       },
       ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
       ...(request.verb === "watch" ? { bodyTimeout: 0 } : {}),
-      signal,
     };
   }
 
@@ -266,10 +277,10 @@ export class KubeTransport {
     }
   }
 
-  async #refusal(answer: Dispatcher.ResponseData): Promise<ApiStatusError> {
+  async #refusal<A extends Head>(answer: A, read: (answer: A) => Promise<Buffer>): Promise<ApiStatusError> {
     let body: unknown;
     try {
-      body = parseJson(await readBody(answer, errorBodyBytes));
+      body = parseJson(await read(answer));
     } catch {
       // The code is enough.
     }
@@ -287,10 +298,10 @@ export class KubeTransport {
   }
 
   #path(request: KubeRequest): string {
-    const prefix = new URL(this.#options.config.server).pathname.replace(/\/$/, "");
-    const query = new URLSearchParams();
-    for (const [name, value] of Object.entries(request.query ?? {})) if (value !== undefined) query.set(name, value);
-    return `${prefix}${request.path}${query.size === 0 ? "" : `?${query.toString()}`}`;
+    let query = "";
+    for (const [name, value] of Object.entries(request.query ?? {}))
+      if (value !== undefined) query += `${query === "" ? "?" : "&"}${name}=${encodeURIComponent(value)}`;
+    return `${this.#prefix}${request.path}${query}`;
   }
 
   #deadline(request: KubeRequest): Deadline {
@@ -353,13 +364,13 @@ function refusesCredentials(error: unknown): boolean {
   );
 }
 
-async function readBody(answer: Dispatcher.ResponseData, maxBytes: number): Promise<Buffer> {
+async function readBody(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const parts: Uint8Array[] = [];
   let size = 0;
-  for await (const part of answer.body as AsyncIterable<Uint8Array>) {
+  for await (const part of body) {
     size += part.length;
     // Leaving the loop destroys the stream and with it the connection.
-    if (size > maxBytes) throw new ApiConnectionError("tooLarge", true);
+    if (size > refusalBytes) throw new ApiConnectionError("tooLarge", true);
     parts.push(part);
   }
   return Buffer.concat(parts);
