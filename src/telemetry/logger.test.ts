@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { SyncError } from "../errors/index.ts";
 import { SecretValue } from "../model/index.ts";
@@ -8,6 +10,33 @@ function logger(level: "debug" | "info" = "debug") {
   const log = createLogger({ level, cluster: "prod-1", destination: { write: (line) => void lines.push(line) } });
   return { log, lines, last: () => JSON.parse(lines.at(-1) ?? "{}") as Record<string, unknown> };
 }
+
+describe("standard output", () => {
+  const run = (script: string): string => {
+    const code = `import { createLogger } from ${JSON.stringify(join(import.meta.dirname, "logger.ts"))};
+      const log = createLogger({ level: "info" });
+      ${script}`;
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", code], { encoding: "utf8" });
+    return stdout
+      .trim()
+      .split("\n")
+      .map((line) => (line.startsWith("{") ? (JSON.parse(line) as { event: string }).event : line))
+      .join(" ");
+  };
+
+  it("has all lines in order, however the process ends", () => {
+    const lines = 'for (let n = 0; n < 300; n++) log.info("l" + n);';
+    const all = Array.from({ length: 300 }, (_, n) => `l${n}`).join(" ");
+    expect(run(lines)).toBe(all);
+    expect(run(`${lines} process.exit(0)`)).toBe(all);
+    expect(run(`${lines} throw new Error("x")`)).toBe(all);
+  });
+
+  it("has a warning at once, with all before it", () => {
+    const both = 'log.info("a"); log.warn("b"); log.info("later"); process.kill(process.pid, "SIGKILL")';
+    expect(run(both)).toBe("a b");
+  });
+});
 
 describe("createLogger", () => {
   it("writes one JSON line with time, level, event, cluster and the fields", () => {

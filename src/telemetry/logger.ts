@@ -61,7 +61,35 @@ function clean(fields: LogFields | undefined): Record<string, string | number | 
   return out;
 }
 
-/** One JSON line per event on the given stream (standard output by default), written synchronously so that none is lost. */
+/** How long lines of `info` and `debug` wait for others. */
+const FLUSH_MS = 20;
+/** So many characters do not wait. */
+const FLUSH_LENGTH = 8 * 1024;
+
+/**
+ * Standard output. A write for each line costs more than all else about it, so lines leave together; those of `warn` and
+ * `error` at once, with all before them, and the last ones at the end of the process, however it comes about.
+ */
+function standardOutput(): { stream: DestinationStream; flush: () => void } {
+  const out = pino.destination({ dest: 1, sync: true });
+  let lines = "";
+  let timer: NodeJS.Timeout | undefined;
+  const flush = (): void => {
+    clearTimeout(timer);
+    timer = undefined;
+    if (lines !== "") out.write(lines);
+    lines = "";
+  };
+  process.once("exit", flush);
+  const write = (line: string): void => {
+    lines += line;
+    if (lines.length >= FLUSH_LENGTH) flush();
+    else timer ??= setTimeout(flush, FLUSH_MS).unref();
+  };
+  return { stream: { write }, flush };
+}
+
+/** One JSON line per event on the given stream, standard output by default. */
 export function createLogger(options: {
   readonly level: LogLevel;
   readonly cluster?: string;
@@ -78,12 +106,20 @@ export function createLogger(options: {
     // The second net: `clean` lets no such field through in the first place.
     redact: ["*.token", "*.password", "*.value", "*.data", "*.authorization"],
   };
-  const log = options.destination === undefined ? pino(settings) : pino(settings, options.destination);
+  const { stream, flush } =
+    options.destination === undefined ? standardOutput() : { stream: options.destination, flush: () => undefined };
+  const log = pino(settings, stream);
   return {
     debug: (event, fields) => log.debug(clean(fields), cleanText(event)),
     info: (event, fields) => log.info(clean(fields), cleanText(event)),
-    warn: (event, fields) => log.warn(clean(fields), cleanText(event)),
-    error: (event, fields) => log.error(clean(fields), cleanText(event)),
+    warn: (event, fields) => {
+      log.warn(clean(fields), cleanText(event));
+      flush();
+    },
+    error: (event, fields) => {
+      log.error(clean(fields), cleanText(event));
+      flush();
+    },
     setLevel: (level) => {
       log.level = level;
     },
