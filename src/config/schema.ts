@@ -25,7 +25,7 @@ export const configDefaults = {
   logLevel: "info",
   objects: 1000,
   matches: 1000,
-  workers: 24,
+  workers: 40,
   role: "Writer",
   rateShare: 1,
 } as const;
@@ -234,7 +234,7 @@ export const configFileSchema = described(
       }),
       "The cluster to work on.",
     ).optional(),
-    workers: number("SecretSyncs worked on at a time, per store. Default: 24.", 1, 64).optional(),
+    workers: number("SecretSyncs worked on at a time, per store. Default: 40.", 1, 64).optional(),
     localEnvironment: flag(
       "True allows what only the local environment needs: endpointOverrides, allowLoopback, plain http. Default: false.",
     ).optional(),

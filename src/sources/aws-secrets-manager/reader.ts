@@ -14,8 +14,8 @@ import { CURRENT } from "./older.ts";
 const BATCH = 20;
 /** Batches under way at a time, fewer than there are sockets. */
 const PARALLEL = 8;
-/** While a batch is under way the next one gathers for this long, or until it is full. */
-const GATHER_MS = 10;
+/** While reads keep coming a batch gathers for this long, or until it is full. */
+const GATHER_MS = 50;
 const GET = "secretsmanager:GetSecretValue";
 
 interface Waiter {
@@ -40,6 +40,8 @@ export class AsmReader {
   #queue: Waiter[] = [];
   #cancelScheduled: (() => void) | undefined;
   #running = 0;
+  /** When the last group of several reads left. */
+  #companyMs = -Infinity;
   #batchDeniedUntilMs = -1;
 
   constructor(options: AsmReaderOptions) {
@@ -63,12 +65,15 @@ export class AsmReader {
   }
 
   /**
-   * A first batch leaves after one turn of the event loop, so that reads which begin together meet. While one is under way
-   * others wait a moment for company: in a cold start workers come one by one, and a call of twenty costs as much as one of one.
+   * A first batch leaves after one turn of the event loop, so that reads which begin together meet. While one is under way, or
+   * several left together a moment ago, others wait for company: in a cold start workers come one by one, and a call of twenty
+   * costs as much as one of one.
    */
   #schedule(): void {
     if (this.#queue.length === 0 || this.#running >= PARALLEL) return;
-    const now = this.#running === 0 || this.#queue.length >= BATCH;
+    const { clock } = this.#options;
+    const quiet = this.#running === 0 && clock.monotonic() - this.#companyMs >= GATHER_MS;
+    const now = quiet || this.#queue.length >= BATCH;
     if (this.#cancelScheduled !== undefined && !now) return;
     this.#cancelScheduled?.();
     const go = (): void => {
@@ -79,7 +84,7 @@ export class AsmReader {
       const turn = setImmediate(go);
       this.#cancelScheduled = () => clearImmediate(turn);
     } else {
-      this.#cancelScheduled = this.#options.clock.setTimeout(go, GATHER_MS);
+      this.#cancelScheduled = clock.setTimeout(go, GATHER_MS);
     }
   }
 
@@ -95,6 +100,7 @@ export class AsmReader {
     }
     this.#queue = rest;
     if (paths.size > 0) {
+      if (paths.size > 1) this.#companyMs = this.#options.clock.monotonic();
       this.#running++;
       void this.#group(paths).finally(() => {
         this.#running--;
