@@ -15,7 +15,7 @@ import { caConfigMap, credentialSecrets } from "./backend-resolver.ts";
 import { indexes } from "./caches.ts";
 import { type StatusWriter } from "./status-writer.ts";
 import { backendLocation } from "./subject.ts";
-import { viewBackend, viewSync } from "./views.ts";
+import { viewBackend, viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 
 /** What came of a backend. */
@@ -202,7 +202,7 @@ export class BackendController {
 
   #scaivault(key: string): BackendStatusInput["scaivault"] {
     const uses = this.#world.caches.syncs.byIndex(indexes.backend, key).some((object) => {
-      const view = viewSync(object);
+      const view = viewDeclared(object);
       return view.ok && view.object.spec.targets.scaivault !== undefined;
     });
     const now = this.#world.scaivault?.observations.reachability;

@@ -21,7 +21,7 @@ import {
   stripMeta,
 } from "../runtime/index.ts";
 import { credentialSecrets } from "./backend-resolver.ts";
-import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
+import { backendKeyOf, sameDeclared, viewBackend, viewDeclared } from "./views.ts";
 
 const resourceOf = (kind: KindInfo): Resource => ({
   group: GROUP,
@@ -65,6 +65,7 @@ export function createCaches(log: Logger, cluster: string): Caches {
   return {
     backends: new Store<KubeObject>({
       onHandlerError,
+      sameSpec: () => undefined,
       indexers: {
         [indexes.credential]: (object) => {
           const view = viewBackend(object);
@@ -76,9 +77,10 @@ export function createCaches(log: Logger, cluster: string): Caches {
     }),
     syncs: new Store<KubeObject>({
       onHandlerError,
+      sameSpec: sameDeclared,
       indexers: {
         [indexes.backend]: (object) => {
-          const view = viewSync(object);
+          const view = viewDeclared(object);
           return view.ok ? [backendKeyOf(view.object)] : [];
         },
         [indexes.secretTarget]: secretTargetsOf,
@@ -120,7 +122,7 @@ export function ownSecrets({ managed }: Pick<Caches, "managed">, key: string): P
 }
 
 function secretTargetsOf(object: KubeObject): string[] {
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   if (
     !view.ok ||
     view.object.spec.targets.kubernetesSecret === undefined ||
@@ -133,7 +135,7 @@ function secretTargetsOf(object: KubeObject): string[] {
 }
 
 function scaivaultTargetsOf(object: KubeObject): string[] {
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   const path = view.ok ? view.object.spec.targets.scaivault?.path : undefined;
   return path === undefined ? [] : [path.endsWith("/**") ? path.slice(0, -2) : path];
 }

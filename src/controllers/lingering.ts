@@ -4,7 +4,7 @@ import type { StoreHandle } from "./backend-registry.ts";
 import { indexes } from "./caches.ts";
 import { selfOf } from "./gather.ts";
 import { pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
-import { viewSync } from "./views.ts";
+import { viewDeclared } from "./views.ts";
 import { scaivaultAddress, type World } from "./world.ts";
 
 /**
@@ -15,7 +15,7 @@ import { scaivaultAddress, type World } from "./world.ts";
 export async function findLingering(world: World, store: StoreHandle, signal: AbortSignal): Promise<void> {
   for (const backend of store.backends) {
     for (const object of world.caches.syncs.byIndex(indexes.backend, backend)) {
-      const view = viewSync(object);
+      const view = viewDeclared(object);
       if (!view.ok || !view.object.spec.source.subtree || view.object.spec.targets.scaivault === undefined) continue;
       const subject = resolveSubject(world, object);
       if (subject instanceof SyncError || subject.store !== store || world.lingering.lookedFor(subject)) continue;

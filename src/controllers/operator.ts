@@ -17,6 +17,8 @@ import { BackendController } from "./backend-controller.ts";
 import { BackendRegistry, type RegistryHooks, type StoreHandle } from "./backend-registry.ts";
 import { indexes, ownerKeyOf } from "./caches.ts";
 import { demandOf, knownVersions } from "./demand.ts";
+import { DriftLooks } from "./drift-looks.ts";
+import { FirstLooks } from "./first-looks.ts";
 import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
 import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
@@ -25,7 +27,7 @@ import { lastWithinBudget } from "./subject.ts";
 import { StatusWriter } from "./status-writer.ts";
 import type { Requeue } from "./requeue.ts";
 import { SyncController } from "./sync-controller.ts";
-import { backendKeyOf, viewSync } from "./views.ts";
+import { backendKeyOf, viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 import { WriterWatch } from "./writer-watch.ts";
 
@@ -56,6 +58,11 @@ export class OperatorTerm {
   readonly #unsubscribe: (() => void)[] = [];
   readonly #abort = new AbortController();
   readonly #writerWatch: WriterWatch<StoreHandle>;
+  readonly #firstLooks: FirstLooks;
+  readonly #drift = new DriftLooks<PartialObjectMetadata>({
+    isEcho: (object) => this.#isEcho(object),
+    look: (owner) => this.#enqueueKey(owner, "drift"),
+  });
   /** Turns in the rate budget that somebody listens to already. */
   readonly #turns = new WeakSet<Promise<void>>();
   /** Stores whose targets are being asked for; true: once more afterwards. */
@@ -71,7 +78,8 @@ export class OperatorTerm {
     this.#registry = new BackendRegistry({ clock: options.clock, hooks });
     this.#world = options.world(this.#registry);
     const status = new StatusWriter(this.#world);
-    this.#syncs = new SyncController(this.#world, status);
+    this.#firstLooks = new FirstLooks(options.clock, (key) => this.#enqueueKey(key, "refresh"));
+    this.#syncs = new SyncController(this.#world, status, this.#firstLooks);
     this.#backends = new BackendController(this.#world, status);
     const onError = (key: string, error: unknown, retryInMs?: number) => this.#reconcileFailed(key, error, retryInMs);
     this.#syncQueues = new QueueSet({
@@ -131,7 +139,7 @@ export class OperatorTerm {
       caches.managed.subscribe({
         add: (object) => this.#secretChanged(object),
         update: (object) => this.#secretChanged(object),
-        delete: (object) => this.#secretChanged(object),
+        delete: (object) => this.#secretChanged(object, true),
       }),
     );
     await new Promise<void>((resolve) => {
@@ -164,12 +172,14 @@ export class OperatorTerm {
     this.#abort.abort();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#writerWatch.close();
+    this.#firstLooks.close();
     await Promise.all([this.#syncQueues.shutdown(5_000), this.#backendQueue.shutdown(5_000)]);
     await this.#registry.close();
   }
 
   async #reconcileSync(key: string, lane: string, signal: AbortSignal) {
-    const next = await this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
+    const look = (): Promise<Requeue> => this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
+    const next = await this.#drift.during(key, look);
     this.#waits(key, next);
     return next;
   }
@@ -195,7 +205,7 @@ export class OperatorTerm {
       void turn.then(() => this.#enqueueKey(key, "retry"));
     }
     const object = waitsForWriter === true ? this.#world.caches.syncs.get(key) : undefined;
-    const view = object === undefined ? undefined : viewSync(object);
+    const view = object === undefined ? undefined : viewDeclared(object);
     const state = view?.ok === true ? this.#registry.get(backendKeyOf(view.object)) : undefined;
     if (state?.state === "Usable") this.#writerWatch.note(state.store, key);
   }
@@ -243,7 +253,7 @@ export class OperatorTerm {
 
   /** A shorter interval counts from now on, not from the next poll on. */
   #intervalChanged(object: KubeObject, old: KubeObject): void {
-    const [now, before] = [viewSync(object), viewSync(old)];
+    const [now, before] = [viewDeclared(object), viewDeclared(old)];
     if (!now.ok || (before.ok && before.object.spec.syncInterval === now.object.spec.syncInterval)) return;
     const state = this.#registry.get(backendKeyOf(now.object));
     if (state.state === "Usable") state.store.poller.reconsider();
@@ -262,23 +272,29 @@ export class OperatorTerm {
       if (sharesTarget(object, other)) this.#enqueueSync(other, "user");
   }
 
-  #secretChanged(object: PartialObjectMetadata): void {
+  #secretChanged(object: PartialObjectMetadata, gone = false): void {
     const key = ownerKeyOf(this.#world.cluster, object);
     const owner = key === undefined ? undefined : this.#world.caches.syncs.get(key);
-    if (owner !== undefined) this.#enqueueSync(owner, "drift");
+    if (owner !== undefined && gone) this.#enqueueSync(owner, "drift");
+    else if (key !== undefined && owner !== undefined) this.#drift.seen(key, object);
     else if (key !== undefined) void releaseOrphan(this.#world, object, this.#abort.signal);
     for (const named of this.#world.caches.syncs.byIndex(indexes.secretTarget, keyOf(object)))
       if (keyOf(named) !== key) this.#enqueueSync(named, "drift");
   }
 
+  #isEcho(secret: PartialObjectMetadata): boolean {
+    const { namespace = "", name } = secret.metadata;
+    return this.#world.secrets.isEcho?.({ namespace, name }, secret) === true;
+  }
+
   /** Counts of a backend move with its dependants, but not once for each of them. */
   #countsChanged(object: KubeObject): void {
-    const view = viewSync(object);
+    const view = viewDeclared(object);
     if (view.ok) this.#backendQueue.addAfter(backendKeyOf(view.object), COUNTS_DEBOUNCE_MS, "refresh");
   }
 
   #enqueueSync(object: KubeObject, lane: Lane): void {
-    const view = viewSync(object);
+    const view = viewDeclared(object);
     const state = view.ok ? this.#registry.get(backendKeyOf(view.object)) : undefined;
     const queue = state?.state === "Usable" ? state.store.identityKey : NO_STORE;
     this.#syncQueues.add(queue, keyOf(object), lane);
@@ -376,7 +392,7 @@ function specChanged(object: KubeObject, old: KubeObject): boolean {
 }
 
 function concerns(object: KubeObject, changed: ReadonlySet<string>): boolean {
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   if (!view.ok) return false;
   const { path, subtree } = view.object.spec.source;
   if (path !== undefined) return changed.has(path) || path.startsWith("arn:");
@@ -385,7 +401,7 @@ function concerns(object: KubeObject, changed: ReadonlySet<string>): boolean {
 }
 
 function sharesTarget(a: KubeObject, b: KubeObject): boolean {
-  const [left, right] = [viewSync(a), viewSync(b)];
+  const [left, right] = [viewDeclared(a), viewDeclared(b)];
   if (!left.ok || !right.ok) return false;
   const [x, y] = [left.object, right.object];
   const name = (o: typeof x) =>

@@ -4,7 +4,7 @@ import { keyOf, type KubeObject } from "../runtime/index.ts";
 import { indexes, ownSecrets } from "./caches.ts";
 import type { EvaluatedTarget, PairResult } from "./evaluate.ts";
 import { backendLocation, type Subject } from "./subject.ts";
-import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
+import { backendKeyOf, viewBackend, viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 
 /** One secret of one object, as brakes count it, and every window that it counts in. */
@@ -148,7 +148,7 @@ function backendNamed(world: World, key: string): KubeObject[] {
 }
 
 function weightOf(world: World, object: KubeObject): number {
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   const subtree = view.ok ? view.object.spec.source.subtree : undefined;
   if (!view.ok || subtree === undefined) return 1;
   const state = world.registry.get(backendKeyOf(view.object));

@@ -2,6 +2,7 @@ import { annotations, effectiveSync, type SecretSyncStatus, SYNC_REQUEST_PATTERN
 import type { SyncSituation } from "../decide/index.ts";
 import { type Reason, reasons, SyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
+import type { FirstLooks } from "./first-looks.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
 import { situationOf } from "./report.ts";
 import type { Requeue } from "./requeue.ts";
@@ -25,8 +26,11 @@ export class SyncController {
   readonly #copies = new KnownCopies();
   readonly #failures = new Map<string, number>();
   readonly #requests = new SyncRequests();
+  readonly #firstLooks: FirstLooks;
 
-  constructor(world: World, status: StatusWriter) {
+  /** @param firstLooks tells whether it is too early after the start to say that an object waits for its first poll */
+  constructor(world: World, status: StatusWriter, firstLooks: FirstLooks) {
+    this.#firstLooks = firstLooks;
     this.#world = world;
     this.#status = status;
     this.#evaluator = new SyncEvaluator(world, ({ key, sync }) => {
@@ -44,6 +48,7 @@ export class SyncController {
     this.#requests.forget(key);
     this.#copies.forget(key);
     this.#evaluator.forget(key);
+    this.#firstLooks.note(key, false);
     this.#world.lingering.forget(key);
     this.#status.forget("SecretSync", key);
     this.#world.brakes.retain(key, new Set());
@@ -85,6 +90,7 @@ export class SyncController {
     const outcome = await this.#evaluate(subject, this.#laneOf(object, lane, requestWaitMs), signal);
     if (outcome === "Moved") return { requeueAfterMs: MOVED_MS, lane: "user" };
     if (outcome === undefined) return this.#waitingForPoll(object, subject);
+    this.#firstLooks.note(key, false);
     if (isSettled(outcome)) await removeStrays(this.#world, subject, this.#copies, this.#evaluator.memory, signal);
     await this.#report(object, subject, situationOf(outcome), outcome);
     const next = { ...this.#next(key, outcome), ...waitsOf(outcome) };
@@ -123,6 +129,9 @@ export class SyncController {
   async #waitingForPoll(object: KubeObject, subject: Subject): Promise<Requeue> {
     const before = this.#status.current<SecretSyncStatus>("SecretSync", object);
     if (before !== undefined) return {};
+    const { early } = this.#firstLooks;
+    this.#firstLooks.note(subject.key, early);
+    if (early) return {};
     await this.#report(object, subject, {
       kind: "Refused",
       reason: "Progressing",

@@ -3,20 +3,20 @@ import { keyOf, type KubeObject } from "../runtime/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
 import { indexes } from "./caches.ts";
 import type { Subject } from "./subject.ts";
-import { viewSync } from "./views.ts";
+import { viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 
 /** Whether the object that a mark names exists and still declares this target. */
 export function stillClaims(world: World, owner: { namespace: string; name: string }, target: BoundTarget): boolean {
   const object = world.caches.syncs.get(`${owner.namespace}/${owner.name}`);
   if (object === undefined || object.metadata.deletionTimestamp !== undefined) return false;
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   // What cannot be read is not to be taken from.
   return !view.ok || declares(object, target);
 }
 
 function declares(object: KubeObject, target: BoundTarget): boolean {
-  const view = viewSync(object);
+  const view = viewDeclared(object);
   if (!view.ok) return false;
   const { scaivault, kubernetesSecret } = view.object.spec.targets;
   if (target.kind === "ScaiVault") {

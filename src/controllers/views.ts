@@ -16,6 +16,7 @@ export type View<T> = { readonly ok: true; readonly object: T } | { readonly ok:
 // Objects in a store are never changed in place, so their parsed form can be remembered by identity.
 const backendViews = new WeakMap<KubeObject, View<FederationBackend>>();
 const syncViews = new WeakMap<KubeObject, View<SecretSync>>();
+const declaredViews = new WeakMap<KubeObject, View<Pick<SecretSync, "spec" | "metadata">>>();
 
 function view<T>(
   cache: WeakMap<KubeObject, View<T>>,
@@ -40,8 +41,19 @@ export function viewSync(object: KubeObject): View<SecretSync> {
   return view(syncViews, object, parseSecretSync);
 }
 
+/** What an object declares: name, namespace and spec. Its status and annotations may be those of an earlier state. */
+export function viewDeclared(object: KubeObject): View<Pick<SecretSync, "spec" | "metadata">> {
+  return syncViews.get(object) ?? declaredViews.get(object) ?? viewSync(object);
+}
+
+/** Takes the parsed spec over from an earlier state with the same generation: a change of status is not parsed for it. */
+export function sameDeclared(object: KubeObject, old: KubeObject): void {
+  const known = syncViews.get(old) ?? declaredViews.get(old);
+  if (known !== undefined) declaredViews.set(object, known);
+}
+
 /** `namespace/name` of the backend that a SecretSync reads from. */
-export function backendKeyOf(sync: SecretSync): string {
+export function backendKeyOf(sync: Pick<SecretSync, "spec" | "metadata">): string {
   const { name, namespace } = sync.spec.source.backendRef;
   return `${namespace ?? sync.metadata.namespace}/${name}`;
 }

@@ -32,10 +32,31 @@ export interface MarkSeal {
   read(targetID: string, fields: ReadonlyMap<string, string>): MarkReading;
 }
 
+/** Marks that were sealed and not read back yet, at most. */
+const SEALED = 256;
+
+/**
+ * What was just sealed is read back with the answer to its write: the very same fields for the same target need no second
+ * proof.
+ */
 export function createMarkSeal(ring: KeyRing): MarkSeal {
+  const sealed = new Map<string, string>();
+  const textOf = (fields: ReadonlyMap<string, string>): string => JSON.stringify([...fields]);
   return {
-    seal: (targetID, mark) => writeMark(ring, targetID, mark),
-    read: (targetID, fields) => readMark(ring, targetID, fields),
+    seal(targetID, mark) {
+      const fields = writeMark(ring, targetID, mark);
+      sealed.delete(targetID);
+      sealed.set(targetID, textOf(fields));
+      const [oldest] = sealed.keys();
+      if (sealed.size > SEALED && oldest !== undefined) sealed.delete(oldest);
+      return fields;
+    },
+    read(targetID, fields) {
+      const known = sealed.get(targetID);
+      if (known === undefined || known !== textOf(fields)) return readMark(ring, targetID, fields);
+      sealed.delete(targetID);
+      return readMark(ring, targetID, fields, true);
+    },
   };
 }
 
@@ -61,7 +82,7 @@ export function writeMark(ring: KeyRing, targetID: string, mark: Mark): Readonly
     "proof",
     ring.sign(
       "mark",
-      proven(targetID, (name) => fields.get(name) ?? ""),
+      provenParts(targetID, (name) => fields.get(name) ?? ""),
     ),
   );
   return fields;
@@ -70,8 +91,14 @@ export function writeMark(ring: KeyRing, targetID: string, mark: Mark): Readonly
 /**
  * What stored fields are worth for a target. Only a mark with exactly these fields, each well formed, whose proof fits
  * this target and these contents is `Valid`; no field at all is `None`; everything else is `Unverified`.
+ * @param proven these fields were sealed for this target by this process
  */
-export function readMark(ring: KeyRing, targetID: string, fields: ReadonlyMap<string, string>): MarkReading {
+export function readMark(
+  ring: KeyRing,
+  targetID: string,
+  fields: ReadonlyMap<string, string>,
+  proven = false,
+): MarkReading {
   if (fields.size === 0) return { state: "None" };
   const unverified: MarkReading = { state: "Unverified" };
   if (fields.size !== markFieldNames.length) return unverified;
@@ -79,7 +106,7 @@ export function readMark(ring: KeyRing, targetID: string, fields: ReadonlyMap<st
   const get = (name: FieldName): string => fields.get(name) ?? "";
   const authority = get("authority");
   if (authority !== "Source" && authority !== "ScaiVault") return unverified;
-  if (!ring.verify("mark", proven(targetID, get), get("proof"))) return unverified;
+  if (!proven && !ring.verify("mark", provenParts(targetID, get), get("proof"))) return unverified;
   return {
     state: "Valid",
     mark: {
@@ -98,7 +125,7 @@ function fits(value: string): boolean {
   return FIELD.test(value) && value.trim() === value;
 }
 
-function proven(targetID: string, get: (name: FieldName) => string): Part[] {
+function provenParts(targetID: string, get: (name: FieldName) => string): Part[] {
   const names = markFieldNames.filter((name) => name !== "proof");
   return ["v1", targetID, ...names.flatMap((name) => [name, get(name)])];
 }

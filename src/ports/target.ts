@@ -93,6 +93,8 @@ export interface SecretTarget<Ref> {
   observe(refs: readonly Ref[], signal: AbortSignal): Promise<ReadonlyMap<string, TargetObservation>>;
   /** What is known without a call, else an `assumed` absence; undefined when that would be no good guess. */
   assume?(ref: Ref): TargetObservation | undefined;
+  /** Whether a state of a target that a watch brought is just what our last write left there: then it is no news. */
+  isEcho?(ref: Ref, seen: object): boolean;
   /** The key of a ref in the map of {@link observe}. */
   key(ref: Ref): string;
   /** The value as it is there now, for a comparison that metadata cannot settle. */

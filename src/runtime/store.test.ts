@@ -39,6 +39,27 @@ describe("Store", () => {
     expect(() => store.byIndex("nope", "x")).toThrow("no index");
   });
 
+  it("leaves indexes alone while the generation stands, and says so before the handlers", () => {
+    const log: string[] = [];
+    const indexed: string[] = [];
+    const store = new Store<Thing>({
+      indexers: { color: (o) => (indexed.push(o.metadata.name), [o.color]) },
+      sameSpec: (now, old) => log.push(`same ${old.metadata.resourceVersion} ${now.metadata.resourceVersion}`),
+    });
+    store.subscribe({ update: (o) => log.push(`update ${o.metadata.resourceVersion}`) });
+    const at = (color: string, resourceVersion: string, generation: number): Thing => {
+      const one = thing("a", color, resourceVersion);
+      return { ...one, metadata: { ...one.metadata, generation } };
+    };
+    store.upsert(at("red", "1", 1));
+    store.upsert(at("red", "2", 1));
+    expect(indexed).toEqual(["a"]);
+    expect(log).toEqual(["same 1 2", "update 2"]);
+    store.upsert(at("blue", "3", 2));
+    expect(store.byIndex("color", "blue").map((o) => o.metadata.resourceVersion)).toEqual(["3"]);
+    expect(log).toEqual(["same 1 2", "update 2", "update 3"]);
+  });
+
   it("counts comings and goings, not changes", () => {
     const { store } = build();
     store.upsert(thing("a", "red"));

@@ -12,6 +12,11 @@ export interface StoreHandlers<T> {
 
 export interface StoreOptions<T> {
   readonly indexers?: Readonly<Record<string, Indexer<T>>>;
+  /**
+   * Given when the indexers look at names and spec alone: a change with the same `generation`, which is one of status or
+   * annotations, leaves the indexes as they are. Told of each such change before the handlers are.
+   */
+  readonly sameSpec?: (object: T, old: T) => void;
   /** Told when a handler or an indexer threw. The error is of our own code. */
   readonly onHandlerError?: (error: unknown) => void;
 }
@@ -27,6 +32,7 @@ export class Store<T extends KubeObject> {
   readonly #indexers: ReadonlyMap<string, Indexer<T>>;
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
   readonly #handlers = new Set<StoreHandlers<T>>();
+  readonly #sameSpec: ((object: T, old: T) => void) | undefined;
   readonly #onHandlerError: (error: unknown) => void;
   /** Moves when an object comes or goes, not when one changes. */
   membership = 0;
@@ -34,6 +40,7 @@ export class Store<T extends KubeObject> {
   constructor(options: StoreOptions<T> = {}) {
     this.#indexers = new Map(Object.entries(options.indexers ?? {}));
     for (const name of this.#indexers.keys()) this.#indexes.set(name, new Map());
+    this.#sameSpec = options.sameSpec;
     this.#onHandlerError = options.onHandlerError ?? (() => undefined);
   }
 
@@ -98,8 +105,13 @@ export class Store<T extends KubeObject> {
     }
     const version = object.metadata.resourceVersion;
     if (version !== undefined && version === old.metadata.resourceVersion) return;
-    this.#unindex(key, old);
-    this.#put(key, object);
+    if (this.#sameSpec !== undefined && sameGeneration(object, old)) {
+      this.#objects.set(key, object);
+      this.#sameSpec(object, old);
+    } else {
+      this.#unindex(key, old);
+      this.#put(key, object);
+    }
     this.#tell((handlers) => handlers.update?.(object, old));
   }
 
@@ -167,4 +179,8 @@ export class Store<T extends KubeObject> {
       }
     }
   }
+}
+
+function sameGeneration({ metadata: { generation } }: KubeObject, old: KubeObject): boolean {
+  return generation !== undefined && generation === old.metadata.generation;
 }

@@ -53,6 +53,8 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
   readonly #lookup: SecretLookup;
   readonly #writer: SecretWriter;
   readonly #seen = new WeakMap<PartialObjectMetadata, TargetObservation>();
+  /** What our last writes left, until the watch brings it. */
+  readonly #left = new Map<string, TargetObservation>();
 
   constructor(options: KubernetesSecretTargetOptions) {
     this.#options = options;
@@ -91,6 +93,16 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     return this.#lookup.mayBeFree(ref) ? { ...absent, assumed: true } : undefined;
   }
 
+  /** Only what is in order is no news: somebody may have got in between (an admission webhook). */
+  isEcho(ref: KubernetesSecretRef, seen: PartialObjectMetadata): boolean {
+    const left = this.#left.get(keyOf(ref));
+    if (left === undefined || left.fence !== fenceOf(seen.metadata)) return false;
+    this.#left.delete(keyOf(ref));
+    this.#seen.set(seen, left);
+    this.#lookup.known(ref);
+    return true;
+  }
+
   async read(ref: KubernetesSecretRef, signal: AbortSignal): Promise<RenderedContent | undefined> {
     const secret = await this.#readObject(ref, signal);
     return secret === undefined ? undefined : decodeSecret(secret, ref.keys);
@@ -103,7 +115,10 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     checkContent(content, action);
     const version = keysVersion(content.keys.keys());
     const object = this.#object(ref, content, this.#sealed(ref, { ...mark, targetVersion: version }));
-    if (observed.presence === "Absent") return this.#writer.create(step, object, version, observed.assumed === true);
+    if (observed.presence === "Absent") {
+      const metadata = await this.#writer.create(step, object, observed.assumed === true);
+      return this.#wrote(ref, metadata, version);
+    }
     if (observed.presence !== "Present") throw observed.failure ?? fenceError(action, "could not be looked at");
     if (observed.mark.state !== "Valid" && observed.markLost !== true) {
       throw notOwned(ref.name, "exists and is not ours", action);
@@ -119,8 +134,15 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
       ),
     );
     if (!result.updated) throw fenceError(action, "was deleted or replaced");
-    this.#lookup.wrote(ref, result.metadata);
-    return { version, fence: fenceOf(result.metadata.metadata) };
+    return this.#wrote(ref, result.metadata, version);
+  }
+
+  #wrote(ref: KubernetesSecretRef, answer: PartialObjectMetadata, version: string): WriteResult {
+    this.#lookup.wrote(ref, answer);
+    const left = this.#observationOf(ref, answer);
+    if (left.content === "AsMarked" && left.otherWriter === undefined) this.#left.set(keyOf(ref), left);
+    else this.#left.delete(keyOf(ref));
+    return { version, fence: fenceOf(answer.metadata) };
   }
 
   async mark(
@@ -184,6 +206,7 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
         { ...this.#writer.call(ref, signal), uid, resourceVersion, propagationPolicy: "Background" },
       ),
     );
+    this.#left.delete(keyOf(ref));
     this.#lookup.deleted(ref, uid);
   }
 

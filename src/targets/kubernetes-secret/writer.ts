@@ -63,12 +63,7 @@ export class SecretWriter {
    * @param assumed nobody looked before: whoever finds the name taken has to
    * @throws SyncError NotOwned, or the fence
    */
-  async create(
-    { ref, action, signal }: Step,
-    object: SecretObject,
-    version: string,
-    assumed: boolean,
-  ): Promise<WriteResult> {
+  async create({ ref, action, signal }: Step, object: SecretObject, assumed: boolean): Promise<PartialObjectMetadata> {
     const options = this.call(ref, signal);
     const result = await attempt(action, "patch", signal, () =>
       applyNew(this.#parts.client, resources.secrets, object, options).catch((error: unknown) => {
@@ -95,8 +90,7 @@ export class SecretWriter {
       );
       throw notOwned(ref.name, "holds keys of another writer", action);
     }
-    this.#parts.lookup.wrote(ref, result.metadata);
-    return { version, fence: fenceOf(metadata) };
+    return result.metadata;
   }
 
   /** Makes every data key, the type, label and mark ours alone, so that the apply that follows needs no force. */
