@@ -14,6 +14,8 @@ import type { Metrics } from "./metrics.ts";
 import type { SecretService } from "./secrets/service.ts";
 import type { Store } from "./store/store.ts";
 import type { SubscriptionService } from "./subscriptions/service.ts";
+import type { Dispatcher } from "./webhooks/dispatcher.ts";
+import type { WebhookService } from "./webhooks/service.ts";
 
 /** The parts of a running server. */
 export interface App {
@@ -22,6 +24,8 @@ export interface App {
   readonly secrets: SecretService;
   readonly events: EventHub;
   readonly subscriptions: SubscriptionService;
+  readonly webhooks: WebhookService;
+  readonly dispatcher: Dispatcher;
   readonly federation: Federation;
   readonly sync: Syncs;
   readonly tokens: TokenRegistry;

@@ -26,6 +26,7 @@ export const errorStatus = {
   version_not_found: 404,
   rotation_policy_not_found: 404,
   subscription_not_found: 404,
+  webhook_not_found: 404,
   tenant_not_found: 404,
   secret_exists: ASSUMED_STATUS.secret_exists,
   version_conflict: ASSUMED_STATUS.version_conflict,

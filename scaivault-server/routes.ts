@@ -13,6 +13,7 @@ import * as federation from "./handlers/federation.ts";
 import * as secrets from "./handlers/secrets.ts";
 import { detailed, health, metrics, ready, version } from "./handlers/system.ts";
 import * as subscriptions from "./handlers/subscriptions.ts";
+import * as webhooks from "./handlers/webhooks.ts";
 import type { Route } from "./http/call.ts";
 
 const metadataRead = METADATA_CATEGORY.read as "list";
@@ -24,6 +25,7 @@ const subscriptionWrite = { category: "subscription", scope: "subscriptions:writ
 const federationRead = { category: "federation", scope: FEDERATION_SCOPES.read, method: "GET" } as const;
 const federationWrite = { category: "federation", scope: FEDERATION_SCOPES.write, action: "federation_sync" } as const;
 const backends = "/v1/federation/backends";
+const webhook = { category: "webhook", scope: "admin" } as const;
 const audit = { method: "GET", category: "audit", scope: "audit:read" } as const;
 
 /** All endpoints; the first that fits wins, so the reserved words stand in front of `{path+}`. */
@@ -143,4 +145,13 @@ export const routes: readonly Route[] = [
     scope: ACK_SCOPE as "subscriptions:write",
     handler: subscriptions.acknowledgeEvents,
   },
+
+  // Webhooks [reference/webhooks]
+  { ...webhook, method: "GET", pattern: "/v1/webhooks", handler: webhooks.listWebhooks },
+  { ...webhook, method: "POST", pattern: "/v1/webhooks", handler: webhooks.createWebhook },
+  { ...webhook, method: "GET", pattern: "/v1/webhooks/{id}", handler: webhooks.readWebhook },
+  { ...webhook, method: "PATCH", pattern: "/v1/webhooks/{id}", handler: webhooks.patchWebhook },
+  { ...webhook, method: "DELETE", pattern: "/v1/webhooks/{id}", handler: webhooks.deleteWebhook },
+  { ...webhook, method: "POST", pattern: "/v1/webhooks/{id}/test", handler: webhooks.testWebhook },
+  { ...webhook, method: "GET", pattern: "/v1/webhooks/{id}/deliveries", handler: webhooks.listDeliveries },
 ];

@@ -15,7 +15,7 @@ import { Counters } from "./admin/counters.ts";
 import { Faults } from "./admin/faults.ts";
 import type { App } from "./app.ts";
 import { CAS_BY_DEFAULT, RETENTION_MS } from "./assumptions.ts";
-import { EventHub } from "./events/hub.ts";
+import { buildEvents } from "./events/wiring.ts";
 import { Exchange } from "./auth/exchange.ts";
 import { Policies } from "./auth/policies.ts";
 import { knownScopes } from "./auth/principal.ts";
@@ -34,7 +34,6 @@ import { SecretService } from "./secrets/service.ts";
 import type { ServerOptions } from "./settings.ts";
 import { MemoryStore } from "./store/memory.ts";
 import type { Store } from "./store/store.ts";
-import { SubscriptionService } from "./subscriptions/service.ts";
 
 export type { AccessLine, ExchangeMapping, ExchangeTrust, IdentitySpec, ServerOptions } from "./settings.ts";
 export type { Admin, EventEnvelope, StoredSecret } from "./admin/admin.ts";
@@ -112,6 +111,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
     throw error;
   }
   app.sync.begin();
+  app.dispatcher.begin();
   const { port } = server.address() as AddressInfo;
   const token = admin.createToken({
     identity: "sa:local-admin",
@@ -147,6 +147,7 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
       await stopListening();
       await adminPort?.close();
       await app.sync.stop();
+      await app.dispatcher.stop();
       await app.federation.close();
       app.store.close();
     },
@@ -178,13 +179,11 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
   const homeTenantId = options.tenantId ?? defaultTenant;
   tenants.add(homeTenantId, options.partnerId ?? defaultPartner);
   const policies = new Policies();
-  const events = new EventHub(store.events, clock, (tenantId) => tenants.partnerOf(tenantId));
-  const subscriptions = new SubscriptionService({ store, clock, policies, push: () => undefined });
-  events.addSink(subscriptions);
+  const news = buildEvents({ store, clock, policies, tenants });
   const secrets = new SecretService({
     store,
     clock,
-    events,
+    events: news.events,
     retentionMs: options.retentionMs ?? RETENTION_MS,
     cas: options.cas ?? CAS_BY_DEFAULT,
     onVersion: () => {
@@ -208,9 +207,12 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     sync: new Syncs({ store, secrets, clock, federation }),
     tokens: new TokenRegistry(clock, `http://${host}/tenants/${homeTenantId}`, options.jwtAlgorithm ?? "RS256"),
     policies,
-    events,
-    subscriptions,
-    reload: () => subscriptions.reload(),
+    ...news,
+    reload: () => {
+      news.subscriptions.reload();
+      news.webhooks.reload();
+      news.dispatcher.reload();
+    },
     exchange: new Exchange(clock, options.exchange ?? [], isLoopback(host)),
     limiter: new RateLimiter(clock, options.limits ?? {}),
     cursors: new Cursors(clock),

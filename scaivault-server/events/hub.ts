@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import type { Clock } from "../../src/time/clock.ts";
 import { EVENT_LOG_MOST } from "../assumptions.ts";
-import type { EventStore, StoredEvent } from "../store/events.ts";
+import type { EventStore, NewEvent, StoredEvent } from "../store/events.ts";
 import type { Owner } from "../store/store.ts";
 
 /** Event types that the documentation names and this server makes. [core-concepts/events-and-webhooks] */
@@ -74,6 +74,14 @@ export class EventHub {
 
   /** Remembers an event and tells the sinks; those of a tenant hear nothing of partner-wide secrets. */
   emit(owner: Owner, draft: EventDraft): StoredEvent {
+    const stored = this.#store.appendEvent(this.draft(owner, draft), EVENT_LOG_MOST);
+    if (tenantOf(owner) !== null)
+      for (const sink of this.#sinks) sink.offer(stored, draft.subject ?? { secretType: undefined, tags: [] });
+    return stored;
+  }
+
+  /** An event that nobody is told of yet. */
+  draft(owner: Owner, draft: EventDraft): NewEvent {
     const id = `evt_${randomBytes(12).toString("hex")}`;
     const tenantId = tenantOf(owner);
     const envelope = {
@@ -87,11 +95,7 @@ export class EventHub {
       data: draft.data,
       request_id: draft.origin.requestId ?? null,
     };
-    const event = { id, owner, type: draft.type, path: draft.path ?? null, body: JSON.stringify(envelope) };
-    const stored = this.#store.appendEvent(event, EVENT_LOG_MOST);
-    if (tenantId !== null)
-      for (const sink of this.#sinks) sink.offer(stored, draft.subject ?? { secretType: undefined, tags: [] });
-    return stored;
+    return { id, owner, type: draft.type, path: draft.path ?? null, body: JSON.stringify(envelope) };
   }
 }
 

@@ -9,6 +9,7 @@ import { RawJson } from "../json/raw-json.ts";
 import { checkBody, parseObject } from "../secrets/body.ts";
 import { timestamp } from "../secrets/service.ts";
 import type { Delivery, Subscription, SubscriptionSettings } from "../subscriptions/service.ts";
+import { checkTargetUrl } from "../webhooks/target-url.ts";
 import { listPage } from "./pages.ts";
 import { wholeNumber } from "./query.ts";
 
@@ -50,7 +51,10 @@ function shown(item: Subscription): Record<string, unknown> {
 
 function deliveryOf(given: z.infer<typeof delivery>): Delivery {
   if (given.type === "polling") return { type: "polling", bufferSize: given.buffer_size ?? BUFFER_SIZE.byDefault };
-  throw validationError({ "delivery.type": "webhook is not served" });
+  const { url, secret } = given;
+  if (url === undefined || secret === undefined)
+    throw validationError({ [url === undefined ? "delivery.url" : "delivery.secret"]: "required for webhooks" });
+  return { type: "webhook", url: checkTargetUrl(url, "delivery.url"), secret };
 }
 
 function checkGlobs(paths: readonly string[]): void {
@@ -108,7 +112,9 @@ export async function patchSubscription(call: Call): Promise<Answer> {
 
 /** DELETE /v1/subscriptions/{id}. */
 export function deleteSubscription(call: Call): Answer {
-  call.app.subscriptions.remove(named(call).id);
+  const { id } = named(call);
+  call.app.subscriptions.remove(id);
+  call.app.dispatcher.forget(id);
   return { status: 204 };
 }
 

@@ -10,6 +10,7 @@ import type { EventSink, EventSubject, EventType } from "../events/hub.ts";
 import type { StoredEvent } from "../store/events.ts";
 import { Collection } from "../store/objects.ts";
 import type { Owner, Store } from "../store/store.ts";
+import type { Target } from "../webhooks/dispatcher.ts";
 
 /** How events reach the subscriber. */
 export type Delivery =
@@ -111,9 +112,18 @@ export class SubscriptionService implements EventSink {
     return this.#items.save({ ...subscription, ...settings, updatedAt: this.#parts.clock.now() });
   }
 
-  /** Tells how webhook deliveries go. */
-  setStatus(id: string, status: string): void {
+  /** Where events of a subscription with delivery `webhook` go. */
+  target(id: string): Target | undefined {
+    const found = this.#items.get(id);
+    if (found?.delivery.type !== "webhook") return undefined;
+    const { url, secret } = found.delivery;
+    return { id, tenantId: found.principal.tenantId, url, secret, enabled: true };
+  }
+
+  /** Told after each attempt at a webhook delivery. */
+  noteAttempt(id: string, succeeded: boolean): void {
     const subscription = this.#items.get(id);
+    const status = succeeded ? SUBSCRIPTION_STATUS.active : SUBSCRIPTION_STATUS.failing;
     if (subscription !== undefined && subscription.status !== status) this.#items.save({ ...subscription, status });
   }
 
