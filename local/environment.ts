@@ -17,7 +17,7 @@ import { localFolder } from "./paths.ts";
 import type { Program } from "./process.ts";
 import { silentProgress, type Progress } from "./progress.ts";
 import { serveRemote, type RemoteFacts } from "./remote.ts";
-import { startScaiVault, type ScaiVaultFacts, type ScaiVaultPart } from "./scaivault.ts";
+import { federationNetwork, startScaiVault, type ScaiVaultFacts, type ScaiVaultPart } from "./scaivault.ts";
 import type { VaultFacts } from "./vault-client.ts";
 import { startVault, type Vault } from "./vault.ts";
 
@@ -226,6 +226,9 @@ async function startParts(
   // All of them come to an end before a failure is passed on, so that nothing starts after the clean-up.
   const failed = (await Promise.allSettled(work)).find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+  const { vault, asm, scaivault } = started;
+  const stores = { vault: vault?.facts.url, asm: asm?.tlsUrl };
+  await scaivault?.server.admin.setFederationNetwork(federationNetwork(stores, authority.cert));
 }
 
 async function stopParts(started: Started): Promise<void> {

@@ -1,5 +1,10 @@
 /** The ScaiVault reference server as a part of the local environment. */
-import { startServer, type ScaiVaultServer, type ServerOptions } from "../scaivault-server/server.ts";
+import {
+  startServer,
+  type OutgoingOptions,
+  type ScaiVaultServer,
+  type ServerOptions,
+} from "../scaivault-server/server.ts";
 import type { CertificateAuthority } from "./certificates.ts";
 import { loopback } from "./ports.ts";
 
@@ -23,6 +28,25 @@ export interface ScaiVaultPart {
 
 /** Host names beside loopback that its certificate is valid for and that requests may name. */
 export const scaivaultNames = ["scaivault.scailabs.ai", "localhost"];
+
+/** Regions whose AWS host names lead to the emulator. */
+const regions = ["eu-central-1", "eu-west-1", "us-east-1", "us-west-2"];
+
+/**
+ * How the reference server reaches the environment's stores: by `vault.internal` and by AWS's own host names, as the
+ * guides write them.
+ * @param stores URLs of the parts that there are
+ */
+export function federationNetwork(
+  stores: { readonly vault?: string | undefined; readonly asm?: string | undefined },
+  ca: string,
+): OutgoingOptions {
+  const overrides: Record<string, string> = {};
+  if (stores.vault !== undefined) overrides["vault.internal"] = stores.vault;
+  if (stores.asm !== undefined)
+    for (const region of regions) overrides[`secretsmanager.${region}.amazonaws.com`] = stores.asm;
+  return { overrides, ca };
+}
 
 /** Starts the reference server in this process, with TLS. */
 export async function startScaiVault(

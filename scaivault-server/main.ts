@@ -24,6 +24,8 @@ interface Flags {
   readonly seed?: string;
   readonly adminPort?: number;
   readonly adminTokenFile?: string;
+  readonly endpointOverride: Readonly<Record<string, string>>;
+  readonly federationCa?: string;
   readonly accessLog?: boolean;
   readonly iKnow?: boolean;
 }
@@ -49,6 +51,8 @@ function command(): Command {
     .option("--allow-host <name>", "host name besides loopback that requests may name", collect, [])
     .option("--admin-port <number>", "open the admin port on 127.0.0.1, 0 for a free port", portNumber)
     .option("--admin-token-file <file>", "write the admin port's token to this file")
+    .option("--endpoint-override <host=url>", "ask this URL when a federation backend names the host", override, {})
+    .option("--federation-ca <file>", "PEM authorities that federation backends' certificates may come from besides")
     .option("--access-log", "print one line per request to standard error")
     .option("--json", "print one JSON line about the start instead of text")
     .action((_flags, self: Command) => serve(self.opts<Flags>()));
@@ -72,6 +76,14 @@ function collect(value: string, before: readonly string[]): readonly string[] {
   return [...before, value];
 }
 
+function override(value: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  const at = value.indexOf("=");
+  const url = URL.parse(value.slice(at + 1));
+  if (at < 1 || url === null || !/^https?:$/.test(url.protocol))
+    throw new InvalidArgumentError("an override is a host name, =, and a URL");
+  return { ...before, [value.slice(0, at)]: url.origin };
+}
+
 function toOptions(flags: Flags): ServerOptions {
   if ((flags.tlsCert === undefined) !== (flags.tlsKey === undefined))
     throw new Error("--tls-cert and --tls-key go together");
@@ -80,6 +92,10 @@ function toOptions(flags: Flags): ServerOptions {
     port: flags.port,
     allowedHosts: flags.allowHost,
     allowNonLoopback: flags.iKnow === true,
+    federation: {
+      overrides: flags.endpointOverride,
+      ...(flags.federationCa === undefined ? {} : { ca: readFileSync(flags.federationCa, "utf8") }),
+    },
     ...(flags.data === undefined ? {} : { dataFile: flags.data }),
     ...(flags.adminPort === undefined ? {} : { adminPort: flags.adminPort }),
     ...(flags.tlsCert === undefined || flags.tlsKey === undefined

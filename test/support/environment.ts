@@ -6,7 +6,7 @@ import { loadAuthority, type CertificateAuthority } from "../../local/certificat
 import { controlPlaneClient, type ControlPlaneClient } from "../../local/control-plane-client.ts";
 import type { EnvironmentFacts, HarnessObjects } from "../../local/environment.ts";
 import { remoteObjects, type RemoteObjects } from "../../local/remote.ts";
-import { startScaiVault, type ScaiVaultPart } from "../../local/scaivault.ts";
+import { federationNetwork, startScaiVault, type ScaiVaultPart } from "../../local/scaivault.ts";
 import { vaultClient, type VaultClient } from "../../local/vault-client.ts";
 import type { ServerOptions } from "../../scaivault-server/server.ts";
 import type { Clock } from "../../src/time/clock.ts";
@@ -30,7 +30,8 @@ export interface TestEnvironment {
   ownAsm(options?: { clock?: Clock }): Promise<AsmProxy>;
   /**
    * A reference server of this test's own, in this process: empty, own clock, own limits, TLS under the environment's authority
-   * (for plain HTTP use `startServer`). The test stops it.
+   * (for plain HTTP use `startServer`). Its federation reaches the shared Vault as `vault.internal` and the shared AWS emulator by
+   * AWS's names; `federationNetwork` makes settings for an emulator of the test's own. The test stops it.
    */
   ownScaiVault(options?: ServerOptions): Promise<ScaiVaultPart>;
   /** The authority of all servers here. */
@@ -75,6 +76,11 @@ export function testEnvironment(own?: EnvironmentFacts): TestEnvironment {
     remote: remoteObjects<Required<HarnessObjects>>(facts.harness),
     authority,
     ownAsm: (options = {}) => startAsmProxy({ motoUrl: asm.motoUrl, account: freshAccount(), authority, ...options }),
-    ownScaiVault: (options = {}) => startScaiVault({ authority, ...options }),
+    ownScaiVault: (options = {}) =>
+      startScaiVault({
+        authority,
+        federation: federationNetwork({ vault: facts.vault?.url, asm: asm.tlsUrl }, authority.cert),
+        ...options,
+      }),
   };
 }

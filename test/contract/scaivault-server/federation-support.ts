@@ -1,6 +1,7 @@
 /** A reference server of a test's own beside the real Vault and the AWS emulator, asked as curl would ask it. */
 import type { AsmProxy } from "../../../local/asm-proxy.ts";
 import { call as httpCall } from "../../../local/http.ts";
+import { federationNetwork } from "../../../local/scaivault.ts";
 import { startServer } from "../../../scaivault-server/server.ts";
 import type { ScaiVaultServer, ServerOptions } from "../../../scaivault-server/server.ts";
 import { VirtualClock } from "../../../src/time/clock.ts";
@@ -12,10 +13,6 @@ export interface Reply {
   readonly json: Record<string, unknown>;
   readonly text: string;
 }
-
-/** Hosts as the guides name them. */
-export const vaultHost = "vault.internal";
-export const asmHost = "secretsmanager.us-east-1.amazonaws.com";
 
 export interface Stage {
   readonly environment: TestEnvironment;
@@ -41,8 +38,7 @@ export async function openStage(options: ServerOptions = {}): Promise<Stage> {
     limits: { federation: Infinity, write: Infinity, list: Infinity },
     ...options,
     federation: {
-      overrides: { [vaultHost]: environment.vault.facts.url, [asmHost]: asm.tlsUrl ?? asm.url },
-      ca: environment.authority.cert,
+      ...federationNetwork({ vault: environment.vault.facts.url, asm: asm.tlsUrl }, environment.authority.cert),
       ...options.federation,
     },
   };
