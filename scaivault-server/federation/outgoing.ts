@@ -1,6 +1,6 @@
 import { rootCertificates } from "node:tls";
 import { Agent } from "undici";
-import { hostAllowed } from "../../src/net/index.ts";
+import { hostAllowed, toNetError } from "../../src/net/index.ts";
 import { checkedConnector } from "../../src/net/connector.ts";
 import { StoreFailure, transportFailure } from "./failure.ts";
 
@@ -21,6 +21,8 @@ export interface OutgoingRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Uint8Array;
+  /** True for a call that may not be made twice, such as a login. */
+  readonly once?: boolean;
 }
 
 export interface OutgoingAnswer {
@@ -33,7 +35,7 @@ const mostBytes = 8 * 1024 * 1024;
 const connectMs = 3_000;
 const defaultTimeoutMs = 10_000;
 
-/** Connections to one store. Redirects are answers like others: credentials go to one address only. Nothing is retried. */
+/** Connections to one store. Redirects are answers like others: credentials go to one address only. */
 export class Outgoing {
   readonly origin: string;
   readonly #agent: Agent;
@@ -69,26 +71,18 @@ export class Outgoing {
     });
   }
 
-  /** @throws StoreFailure; the signal's reason when it ends the call */
+  /**
+   * A call whose kept connection turns out to be closed is made again on a new one, once.
+   * @throws StoreFailure; the signal's reason when it ends the call
+   */
   async send(request: OutgoingRequest, signal?: AbortSignal): Promise<OutgoingAnswer> {
     const limit = AbortSignal.timeout(this.#timeoutMs);
+    const ends = signal === undefined ? limit : AbortSignal.any([limit, signal]);
     try {
-      const answer = await this.#agent.request({
-        origin: this.origin,
-        method: request.method as "GET",
-        path: request.path,
-        headers: { "user-agent": "scaivault-federation", ...request.headers },
-        body: request.body ?? null,
-        signal: signal === undefined ? limit : AbortSignal.any([limit, signal]),
+      return await this.#once(request, ends).catch((error: unknown) => {
+        if (request.once === true || toNetError(error).kind !== "Reset") throw error;
+        return this.#once(request, ends);
       });
-      const chunks: Buffer[] = [];
-      let size = 0;
-      for await (const chunk of answer.body as AsyncIterable<Buffer>) {
-        size += chunk.length;
-        if (size > mostBytes) throw new StoreFailure("bad_answer");
-        chunks.push(chunk);
-      }
-      return { status: answer.statusCode, headers: flat(answer.headers), body: Buffer.concat(chunks) };
     } catch (error) {
       if (signal?.aborted === true) throw signal.reason;
       throw transportFailure(error);
@@ -98,6 +92,25 @@ export class Outgoing {
   /** Cuts all connections. */
   close(): Promise<void> {
     return this.#agent.destroy();
+  }
+
+  async #once(request: OutgoingRequest, signal: AbortSignal): Promise<OutgoingAnswer> {
+    const answer = await this.#agent.request({
+      origin: this.origin,
+      method: request.method as "GET",
+      path: request.path,
+      headers: { "user-agent": "scaivault-federation", ...request.headers },
+      body: request.body ?? null,
+      signal,
+    });
+    const chunks: Buffer[] = [];
+    let size = 0;
+    for await (const chunk of answer.body as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > mostBytes) throw new StoreFailure("bad_answer");
+      chunks.push(chunk);
+    }
+    return { status: answer.statusCode, headers: flat(answer.headers), body: Buffer.concat(chunks) };
   }
 }
 

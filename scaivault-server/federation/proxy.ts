@@ -72,7 +72,8 @@ export async function listProxied(backends: readonly LiveBackend[], range: Proxi
 
 /** Fills in what listings did not tell; secrets that are gone meanwhile, or may not be looked at, are left out. */
 export async function describeAll(paths: readonly ProxiedPath[]): Promise<Map<string, RemoteInfo>> {
-  const infos = new Map<string, RemoteInfo>();
+  // Entered in the order of the paths, whatever the order of the answers.
+  const infos = new Map<string, RemoteInfo | undefined>(paths.map(({ path }) => [path, undefined]));
   await eachOf(paths, width, async ({ path, claim, info }) => {
     const known =
       info ??
@@ -81,7 +82,7 @@ export async function describeAll(paths: readonly ProxiedPath[]): Promise<Map<st
         if (reason === "access_denied" || reason === "secret_not_found") return undefined;
         throw error;
       }));
-    if (known !== undefined) infos.set(path, known);
+    infos.set(path, known);
   });
-  return infos;
+  return new Map([...infos].filter((entry): entry is [string, RemoteInfo] => entry[1] !== undefined));
 }

@@ -205,7 +205,7 @@ export class VaultStore implements RemoteStore {
       ...(namespace === undefined ? {} : { "x-vault-namespace": namespace }),
       ...(body === undefined ? {} : { "content-type": "application/json" }),
     };
-    return this.#outgoing.send({ method, path, headers, ...(body === undefined ? {} : { body }) }, signal);
+    return this.#outgoing.send({ method, path, headers, ...(body === undefined ? {} : { body, once: true }) }, signal);
   }
 }
 
