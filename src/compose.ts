@@ -5,6 +5,8 @@ import { hostname } from "node:os";
 import { fieldManagers } from "./api/index.ts";
 import { Observations } from "./catalogue/index.ts";
 import { type Config, readMarkKeys } from "./config/index.ts";
+import { withConnection } from "./connect.ts";
+import type { FollowedConnection } from "./connection/index.ts";
 import {
   BackendResolver,
   CacheReflectors,
@@ -20,6 +22,7 @@ import {
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
 import { errorCode, SyncError } from "./errors/index.ts";
 import { sourceMaker } from "./make-source.ts";
+import { followedLogin, place } from "./make-login.ts";
 import { makeNetwork } from "./make-network.ts";
 import type { Destination, HttpClient, Network } from "./net/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
@@ -47,6 +50,8 @@ export interface ComposeOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** ScaiVault's limits, calls a minute by category, where they are not the documented ones. */
   readonly scaivaultLimits?: RateBudgetOptions["limits"];
+  /** With `auth.method: AwsSecret`: the connection as it was loaded (`openConnection`). It is closed with the operator. */
+  readonly connection?: FollowedConnection | undefined;
 }
 
 /** The parts that outlive a term of leadership. */
@@ -86,7 +91,7 @@ const product = `scaivault-operator/${VERSION}`;
 
 /** Makes all parts, connects to nothing yet. @throws SyncError InvalidSpec what the configuration's files lack */
 export function compose(options: ComposeOptions): Operator {
-  const { config } = options;
+  const config = withConnection(options.config, options.connection);
   const clock = options.clock ?? systemClock;
   const log = options.log ?? createLogger({ level: config.log.level, cluster: config.cluster.name });
   const metrics = createMetrics({ defaults: true, version: VERSION, objects: config.metrics.objects });
@@ -136,6 +141,7 @@ export function compose(options: ComposeOptions): Operator {
     seal,
     guard,
     limits: options.scaivaultLimits,
+    loaded: options.connection,
   });
   const scaivault = connected?.side;
   const rights = createRights(config);
@@ -189,6 +195,7 @@ export function compose(options: ComposeOptions): Operator {
     planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
     async close() {
       unfollow();
+      await options.connection?.close();
       await reflectors.stop();
       await events.stop();
       await network.close();
@@ -240,29 +247,35 @@ function scaivaultSide(
     seal: ReturnType<typeof createMarkSeal>;
     guard: () => void;
     limits: ComposeOptions["scaivaultLimits"];
+    loaded: FollowedConnection | undefined;
   },
 ): { readonly side: ScaiVaultSide; readonly connection: ScaiVaultConnection } | undefined {
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
-  const { network, clock, metrics, log, seal, guard, limits } = parts;
-  const { url, path: basePath } = place(network, scaivault.url);
-  const http = network.open({ url });
+  const { network, clock, metrics, log, seal, guard, limits, loaded } = parts;
+  const { url, path: basePath } = place(network, scaivault.url ?? "");
+  const ca = loaded?.settings.ca;
+  const destination: Destination = { url, ...(ca === undefined ? {} : { ca }) };
+  const http = network.open(destination);
   const onFailure = (error: SyncError): void => log.warn("ScaiVault login failed", errorFields(error));
-  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, onFailure });
-  const client = new ScaiVaultClient({
-    http,
-    basePath,
-    clock: systemClock,
-    userAgent: product,
-    cluster: config.cluster.name,
-    guard,
-    readOnly: scaivault.role === "Reader",
-    budget: new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } }),
-    tokens,
-    ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
-    ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
-    onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
-  });
+  const budget = new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } });
+  const clientWith = (tokens: TokenProvider): ScaiVaultClient =>
+    new ScaiVaultClient({
+      http,
+      basePath,
+      clock: systemClock,
+      userAgent: product,
+      cluster: config.cluster.name,
+      guard,
+      readOnly: scaivault.role === "Reader",
+      budget,
+      tokens,
+      ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
+      ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
+      onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
+    });
+  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, onFailure, loaded, clientWith });
+  const client = clientWith(tokens);
   const target = createScaiVaultTarget({ client, seal, clock });
   const observations = new Observations({
     target,
@@ -284,14 +297,8 @@ function scaivaultSide(
   const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
   return {
     side: { role, takeOverFrom, target, observations, list, id },
-    connection: { client, tokens, http, destination: { url }, basePath },
+    connection: { client, tokens, http, destination, basePath },
   };
-}
-
-/** A URL of the configuration as the address that is connected to, checked, and the path there (without a slash at its end). */
-function place(network: Network, text: string): { readonly url: URL; readonly path: string } {
-  const { origin, pathname } = new URL(text);
-  return { url: network.endpoint(origin), path: pathname.replace(/\/$/, "") };
 }
 
 function tokensOf(
@@ -302,9 +309,11 @@ function tokensOf(
     basePath: string;
     clock: Clock;
     onFailure: (error: SyncError) => void;
+    loaded: FollowedConnection | undefined;
+    clientWith: (tokens: TokenProvider) => ScaiVaultClient;
   },
 ): TokenProvider {
-  const { network, http, basePath, clock, onFailure } = parts;
+  const { network, http, basePath, clock, onFailure, loaded } = parts;
   const common = { clock, userAgent: product, onFailure };
   switch (auth.method) {
     case "TokenFile":
@@ -333,6 +342,8 @@ function tokensOf(
         ...(auth.role === undefined ? {} : { role: auth.role }),
       });
     }
+    case "AwsSecret":
+      return followedLogin(loaded, { network, clock, onFailure, clientWith: parts.clientWith });
     default:
       return auth satisfies never;
   }

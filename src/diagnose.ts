@@ -4,25 +4,36 @@ import type { Doctor, DoctorScope } from "./cli/doctor.ts";
 import { compose, type Operator } from "./compose.ts";
 import { createCredentialReader, ownResources } from "./controllers/index.ts";
 import {
+  awsStatement,
   type BackendCase,
   type BackendParts,
   type Check,
   checkBackend,
   checkCluster,
   checkScaiVault,
+  connectionFailed,
 } from "./doctor/index.ts";
-import { SyncError } from "./errors/index.ts";
+import type { Config } from "./config/index.ts";
+import { openConnection, withoutScaiVault } from "./connect.ts";
+import { SyncError, toSyncError } from "./errors/index.ts";
 import type { KubeObject } from "./runtime/index.ts";
 import { awsEndpoint } from "./sources/index.ts";
 import { silentLogger } from "./telemetry/index.ts";
 import { systemClock } from "./time/clock.ts";
 
 /** `doctor` with the operator's configuration and login. */
-export const diagnose: Doctor = async (config, scope, { io, stage }) => {
-  const operator = compose({ config, environment: io.environment, log: silentLogger });
+export const diagnose: Doctor = async (given, scope, { io, stage }) => {
+  const { environment, signal } = io;
+  const connection = await openConnection(given, { environment, signal }).catch((error: unknown) => toSyncError(error));
+  const failed = connection instanceof SyncError ? connection : undefined;
+  const config = failed === undefined ? given : withoutScaiVault(given);
+  const loaded = connection instanceof SyncError ? undefined : connection;
+  const operator = compose({ config, environment, log: silentLogger, connection: loaded });
   const alive = systemClock.setTimeout(() => undefined, 2 ** 31 - 1);
   try {
-    return await examine(operator, scope, { signal: io.signal, tell: (about, step) => stage(`${about}: ${step} ...`) });
+    const tell = (about: string, step: string): void => stage(`${about}: ${step} ...`);
+    const failure = failed === undefined ? undefined : () => failedConnection(given, failed);
+    return await examine(operator, scope, { signal, tell, source: loaded?.source, failure });
   } finally {
     alive();
     await operator.close();
@@ -31,6 +42,10 @@ export const diagnose: Doctor = async (config, scope, { io, stage }) => {
 
 interface Run {
   readonly signal: AbortSignal;
+  /** Where the ScaiVault connection came from, other than from the configuration. */
+  readonly source: string | undefined;
+  /** The check of a connection that could not be read. */
+  readonly failure: (() => Promise<readonly Check[]>) | undefined;
   tell(about: string, step: string): void;
 }
 
@@ -41,7 +56,8 @@ async function examine(operator: Operator, scope: DoctorScope, run: Run): Promis
   const syncs = seen.syncs.map(({ object }) => object);
   const cluster = () =>
     checkCluster(config, { client: operator.client, clock: systemClock, syncs, tell: run.tell }, run.signal);
-  const scaivault = () => checkScaiVault(config, scaivaultParts(operator, run), pathsOf(syncs), run.signal);
+  const scaivault =
+    run.failure ?? (() => checkScaiVault(config, scaivaultParts(operator, run), pathsOf(syncs), run.signal));
   if (what === "cluster") return cluster();
   if (what === "scaivault") return scaivault();
   const backends = what === "backend" ? [namedCase(operator, scope, seen)] : casesOf(seen);
@@ -119,9 +135,17 @@ function backendParts({ client, caches, network, resolver }: Operator, { tell }:
   };
 }
 
-function scaivaultParts(operator: Operator, { tell }: Run) {
+function scaivaultParts(operator: Operator, { tell, source }: Run) {
   const { connection, network } = operator;
-  return connection === undefined ? undefined : { ...connection, network, clock: systemClock, tell };
+  if (connection === undefined) return undefined;
+  return { ...connection, network, clock: systemClock, tell, ...(source === undefined ? {} : { source }) };
+}
+
+/** With the statement to add to the IAM policy, when a right is missing. */
+function failedConnection({ scaivault }: Config, error: SyncError): Promise<Check[]> {
+  const secret = scaivault?.auth.method === "AwsSecret" ? scaivault.auth.secret : undefined;
+  const name = secret?.name.replace(/^arn:.*:secret:/, "");
+  return connectionFailed(error, (right) => awsStatement(right, secret?.region ?? "REGION", name));
 }
 
 /** ScaiVault paths that objects name; those of single secrets. */

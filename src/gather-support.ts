@@ -7,6 +7,7 @@ import type { CommandIO } from "./cli/command.ts";
 import { statusReport } from "./cli/status-report.ts";
 import { compose } from "./compose.ts";
 import type { Config } from "./config/index.ts";
+import { withoutScaiVault } from "./connect.ts";
 import { ownResources } from "./controllers/index.ts";
 import { diagnose } from "./diagnose.ts";
 import { SyncError } from "./errors/index.ts";
@@ -90,7 +91,7 @@ function loginOf(query: SupportQuery, io: CommandIO): { client: KubeClient; clos
     const { client } = userClient(query);
     return { client, close: () => client.transport.close() };
   }
-  const operator = compose({ config: query.config, environment: io.environment, log: silentLogger });
+  const operator = compose({ config: withoutScaiVault(query.config), environment: io.environment, log: silentLogger });
   return { client: operator.client, close: () => operator.close() };
 }
 

@@ -1,6 +1,7 @@
 // The process: signals, environment, command line. What the commands are made of is wired in compose.ts.
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { text as readText } from "node:stream/consumers";
+import { configCommand, type ConnectionWork } from "./cli/config.ts";
 import { doctorCommand } from "./cli/doctor.ts";
 import { planCommand } from "./cli/plan.ts";
 import { runProgram } from "./cli/program.ts";
@@ -43,12 +44,18 @@ if (verdict.problems.length > 0) {
   process.exitCode = 1;
 } else {
   // The parts that talk to clusters and stores are loaded only by the commands that need them.
+  const connection = async (): Promise<ConnectionWork> => (await import("./configure.ts")).connectionWork;
   const commands = [
     runCommand(async (config, own, file) => (await import("./process.ts")).runOperator(config, own, file)),
     validateCommand,
     planCommand(async (config, objects, run) => (await import("./plan.ts")).planObjects(config, objects, run)),
     doctorCommand(async (config, scope, run) => (await import("./diagnose.ts")).diagnose(config, scope, run)),
     statusCommand(async (query, own) => (await import("./status.ts")).readStatus(query, own)),
+    configCommand({
+      show: async (place, own) => (await connection()).show(place, own),
+      init: async (place, given, options, own) => (await connection()).init(place, given, options, own),
+      clear: async (place, own) => (await connection()).clear(place, own),
+    }),
     supportBundleCommand(async (query, run) => (await import("./gather-support.ts")).gatherSupport(query, run)),
     versionCommand(VERSION),
   ];

@@ -37,7 +37,7 @@ function networkOf(
   files: NetworkFiles,
 ): Network {
   const { extraCA, proxyURL } = files;
-  const scaivaultHost = config.scaivault === undefined ? undefined : new URL(config.scaivault.url).host;
+  const scaivaultHost = config.scaivault?.url === undefined ? undefined : new URL(config.scaivault.url).host;
   return new Network({
     userAgent,
     allowLoopback: config.allowLoopback,

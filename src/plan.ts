@@ -1,6 +1,7 @@
 import type { Planner } from "./cli/plan.ts";
 import { compose, type Operator } from "./compose.ts";
 import type { Config } from "./config/index.ts";
+import { openConnection } from "./connect.ts";
 import { ignoredPlan, type ObjectPlan, overlayManifests, type PlannedObject } from "./controllers/index.ts";
 import { SyncError } from "./errors/index.ts";
 import { type LogFields, type Logger, silentLogger } from "./telemetry/index.ts";
@@ -20,7 +21,9 @@ const refusals: Readonly<Record<string, string>> = {
 /** `plan`: the caches hold what the cluster has, the manifests are laid over it, and nothing is written. */
 export const planObjects: Planner = async (config, manifests, { io, stage }) => {
   const trouble = new Trouble();
-  const operator = compose({ config, environment: io.environment, log: trouble.log });
+  const { environment, signal } = io;
+  const connection = await openConnection(config, { environment, signal });
+  const operator = compose({ config, environment, log: trouble.log, connection });
   // Timers and idle connections of the parts do not keep a process alive.
   const alive = systemClock.setTimeout(() => undefined, 2 ** 31 - 1);
   try {

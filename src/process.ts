@@ -2,18 +2,21 @@ import { randomBytes } from "node:crypto";
 import type { CommandIO } from "./cli/command.ts";
 import { compose, instanceName } from "./compose.ts";
 import type { Config } from "./config/index.ts";
+import { openConnection } from "./connect.ts";
 import { type OperatorTerm, termMetrics } from "./controllers/index.ts";
 import { errorCode, SyncError } from "./errors/index.ts";
 import { LeaderElector, type Leadership, Liveness } from "./runtime/index.ts";
 import { followConfigFile } from "./reload.ts";
-import { type Listening, startHealthServer, startMetricsServer } from "./telemetry/index.ts";
+import { createLogger, type Listening, startHealthServer, startMetricsServer } from "./telemetry/index.ts";
 import { systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
 
 /** `run`: caches on every replica, work on the leader, until the signal. @returns the exit code */
 export async function runOperator(config: Config, io: CommandIO, file: string): Promise<number> {
-  const operator = compose({ config, environment: io.environment });
-  const { log, reflectors } = operator;
+  const log = createLogger({ level: config.log.level, cluster: config.cluster.name });
+  const connection = await openConnection(config, { environment: io.environment, log, signal: io.signal });
+  const operator = compose({ config, environment: io.environment, log, connection });
+  const { reflectors } = operator;
   const liveness = new Liveness(systemClock);
   for (const { name, lastAttemptMs } of reflectors.lastAttempts()) liveness.watch(name, lastAttemptMs);
   const listening: Listening[] = [];
@@ -27,6 +30,8 @@ export async function runOperator(config: Config, io: CommandIO, file: string): 
     throw error;
   }
   log.info("starting", { version: VERSION, address: `${config.health.address}:${listening[0]?.port ?? 0}` });
+  if (connection !== undefined) log.info("connection read", { name: connection.source, version: connection.version });
+  connection?.start();
   if (config.tenancyMode === "Open") log.warn("tenancyMode is Open: every namespace has every right", {});
   const unfollow = followConfigFile(config, { file, environment: io.environment, log, clock: systemClock });
   reflectors.start();

@@ -13,7 +13,7 @@ export interface NetworkFiles {
 
 /** Makes connections anew when the CA file or the proxy's file changed; what cannot be used is logged and left. @returns ends it */
 export function followNetworkFiles(
-  config: Config,
+  config: Pick<Config, "caFile" | "proxy">,
   known: NetworkFiles,
   parts: { readonly network: Network; readonly log: Logger; readonly clock: Clock },
 ): () => void {

@@ -261,12 +261,26 @@ export class AsmService {
     const described =
       action === "CreateSecret" && body["AddReplicaRegions"] === undefined
         ? createdEntry(answer, body)
-        : await this.#describe(caller, text(answer, "ARN") ?? id);
+        : await this.#oneCurrent(caller, await this.#describe(caller, text(answer, "ARN") ?? id), versionId);
     catalogue.put(
       described && { ...described, CreatedDate: before?.["CreatedDate"] ?? now / 1000, LastChangedDate: now / 1000 },
       before?.ARN ?? described?.ARN ?? id,
     );
     return plain(Object.fromEntries(Object.entries(answer).filter(([, field]) => field !== null)));
+  }
+
+  /**
+   * moto takes AWSCURRENT from the version that was last made current by a write, wherever the label was moved since. What AWS
+   * would have done is done afterwards.
+   */
+  async #oneCurrent(caller: Caller, entry: Entry | undefined, made: string | undefined): Promise<Entry | undefined> {
+    if (entry === undefined || made === undefined) return entry;
+    const current = Object.entries(stagesOf(entry)).filter(([, stages]) => stages.includes("AWSCURRENT"));
+    const old = current.length > 1 ? current.find(([id]) => id !== made) : undefined;
+    if (old === undefined) return entry;
+    const label = { SecretId: entry.ARN, VersionStage: "AWSCURRENT", RemoveFromVersionId: old[0] };
+    await this.#moto(caller.account, caller.region, "UpdateSecretVersionStage", label);
+    return this.#describe(caller, entry.ARN);
   }
 
   async #describe(caller: Caller, id: string): Promise<Entry | undefined> {

@@ -1,4 +1,5 @@
 import { parseDuration } from "../api/index.ts";
+import { DEFAULT_AWS_SECRET, parseAwsSecretRef } from "./aws-secret-ref.ts";
 import { type ConfigFile, configDefaults } from "./schema.ts";
 
 /** How the operator logs in to ScaiVault. Files are read again when they change. */
@@ -19,7 +20,33 @@ export type ScaiVaultAuth =
       readonly audience?: string;
       readonly scope?: string;
       readonly role?: string;
+    }
+  /** Everything but the rights stands in a secret of AWS; `src/connection` loads and follows it. */
+  | { readonly method: "AwsSecret"; readonly secret: AwsSecretLocation };
+
+/** Whose rights an AWS secret is read with. */
+export type AwsLogin =
+  | { readonly mode: "InstanceRole" | "Default" }
+  | { readonly mode: "Profile"; readonly profile: string; readonly profileFile?: string }
+  | {
+      readonly mode: "Explicit";
+      /** Absent: the environment's variables. */
+      readonly files?: {
+        readonly accessKeyID: string;
+        readonly secretAccessKey: string;
+        readonly sessionToken?: string;
+      };
     };
+
+/** The secret of AWS that holds the ScaiVault connection. */
+export interface AwsSecretLocation {
+  /** Name, id or ARN; checked. */
+  readonly name: string;
+  /** Of the ARN or the field; absent: the instance's. */
+  readonly region?: string;
+  readonly intervalMs: number;
+  readonly credentials: AwsLogin;
+}
 
 /** Calls a minute by category of ScaiVault's rate limits. */
 export type ScaiVaultLimits = Partial<
@@ -43,7 +70,8 @@ export type ScaiVaultLimits = Partial<
 
 /** The ScaiVault connection. */
 export interface ScaiVaultConnection {
-  readonly url: string;
+  /** Absent with `auth.method: AwsSecret` until the secret was read. */
+  readonly url?: string;
   readonly auth: ScaiVaultAuth;
   readonly tenantID?: string;
   /** How the tenant is named; absent counts as `Header`. */
@@ -110,8 +138,8 @@ export interface Config {
   readonly allowLoopback: boolean;
 }
 
-/** Fills defaults in. The file was checked before. */
-export function resolveConfig(file: ConfigFile): Config {
+/** Fills defaults in. The file was checked before. @param awsSecret name of the connection's secret where the file gives none */
+export function resolveConfig(file: ConfigFile, awsSecret: string = DEFAULT_AWS_SECRET): Config {
   const duration = (text: string | undefined, fallback: string): number =>
     parseDuration(text ?? fallback) ?? parseDuration(fallback) ?? 0;
   const election = file.leaderElection;
@@ -122,7 +150,7 @@ export function resolveConfig(file: ConfigFile): Config {
   return freeze({
     cluster: file.cluster,
     operatorNamespace: file.operatorNamespace,
-    ...(file.scaivault === undefined ? {} : { scaivault: connection(file.scaivault) }),
+    ...(file.scaivault === undefined ? {} : { scaivault: connection(file.scaivault, awsSecret) }),
     marks: file.marks,
     tenancyMode: file.tenancyMode ?? "Restricted",
     tenancy: (file.tenancy ?? []).map((entry) => ({
@@ -160,10 +188,10 @@ export function resolveConfig(file: ConfigFile): Config {
   });
 }
 
-function connection(given: NonNullable<ConfigFile["scaivault"]>): NonNullable<Config["scaivault"]> {
+function connection(given: NonNullable<ConfigFile["scaivault"]>, awsSecret: string): ScaiVaultConnection {
   return {
-    url: given.url.replace(/\/$/, ""),
-    auth: login(given.auth),
+    ...present({ url: given.url?.replace(/\/$/, "") }),
+    auth: login(given, awsSecret),
     ...present({ tenantID: given.tenantID, tenantIn: given.tenantIn }),
     role: given.role ?? configDefaults.role,
     rateShare: given.rateShare ?? configDefaults.rateShare,
@@ -172,11 +200,36 @@ function connection(given: NonNullable<ConfigFile["scaivault"]>): NonNullable<Co
   };
 }
 
-function login(given: NonNullable<ConfigFile["scaivault"]>["auth"]): ScaiVaultAuth {
-  if (given.clientCredentials !== undefined)
-    return { method: "ClientCredentials", ...present(given.clientCredentials) };
-  if (given.tokenExchange !== undefined) return { method: "TokenExchange", ...present(given.tokenExchange) };
-  return { method: "TokenFile", tokenFile: given.tokenFile ?? "" };
+type GivenConnection = NonNullable<ConfigFile["scaivault"]>;
+
+function login({ auth = {}, connectionFrom }: GivenConnection, awsSecret: string): ScaiVaultAuth {
+  if (connectionFrom !== undefined)
+    return { method: "AwsSecret", secret: awsSecretLocation(connectionFrom.awsSecret, awsSecret) };
+  if (auth.clientCredentials !== undefined) return { method: "ClientCredentials", ...present(auth.clientCredentials) };
+  if (auth.tokenExchange !== undefined) return { method: "TokenExchange", ...present(auth.tokenExchange) };
+  return { method: "TokenFile", tokenFile: auth.tokenFile ?? "" };
+}
+
+type GivenSecret = NonNullable<GivenConnection["connectionFrom"]>["awsSecret"];
+
+function awsSecretLocation(given: GivenSecret, fallback: string): AwsSecretLocation {
+  const name = given.name ?? fallback;
+  return {
+    name,
+    ...present({ region: parseAwsSecretRef(name)?.region ?? given.region }),
+    intervalMs: parseDuration(given.interval ?? configDefaults.connectionInterval) ?? 0,
+    credentials: awsLogin(given.credentials ?? {}),
+  };
+}
+
+function awsLogin(given: NonNullable<GivenSecret["credentials"]>): AwsLogin {
+  const { mode = configDefaults.awsCredentials, profile = "" } = given;
+  if (mode === "Profile") return { mode, profile, ...present({ profileFile: given.profileFile }) };
+  if (mode !== "Explicit") return { mode };
+  const { accessKeyIDFile, secretAccessKeyFile, sessionTokenFile } = given;
+  if (accessKeyIDFile === undefined || secretAccessKeyFile === undefined) return { mode };
+  const key = { accessKeyID: accessKeyIDFile, secretAccessKey: secretAccessKeyFile };
+  return { mode, files: { ...key, ...present({ sessionToken: sessionTokenFile }) } };
 }
 
 type Present<T> = { [K in keyof T]: Exclude<T[K], undefined> };

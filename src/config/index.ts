@@ -1,5 +1,19 @@
+export {
+  AWS_SECRET_VARIABLE,
+  type AwsSecretRef,
+  DEFAULT_AWS_SECRET,
+  isAwsRegion,
+  parseAwsSecretRef,
+} from "./aws-secret-ref.ts";
 export { type ConfigChanges, configChanges } from "./changes.ts";
-export { type Config, type Listener, type ScaiVaultAuth, type TenancyEntry } from "./config.ts";
+export {
+  type AwsLogin,
+  type AwsSecretLocation,
+  type Config,
+  type Listener,
+  type ScaiVaultAuth,
+  type TenancyEntry,
+} from "./config.ts";
 export { type EnvironmentVerdict, refuseDangerousEnvironment } from "./environment.ts";
 export {
   CONFIG_FILE_VARIABLE,

@@ -1,8 +1,9 @@
 import { readFileSync } from "node:fs";
 import { check, nearest, type SchemaPath } from "../api/index.ts";
 import { errorCode } from "../errors/index.ts";
+import { AWS_SECRET_VARIABLE, parseAwsSecretRef } from "./aws-secret-ref.ts";
 import { type Config, resolveConfig } from "./config.ts";
-import { configFileSchema } from "./schema.ts";
+import { type ConfigFile, configFileSchema } from "./schema.ts";
 import { parseYaml, type SourcePosition } from "./yaml-source.ts";
 
 /** What is wrong with the configuration. Quotes no value: some are nobody's business. */
@@ -54,7 +55,7 @@ export const environmentOverrides: readonly {
 /** Set by Kubernetes for a Service named like the operator; not meant for us. */
 const SERVICE_LINK = /_(?:SERVICE_HOST|SERVICE_PORT|PORT)(?:_\w+)?$/;
 /** Set by the build, not a setting. */
-const NOT_SETTINGS = new Set([CONFIG_FILE_VARIABLE, `${PREFIX}VERSION`]);
+const NOT_SETTINGS = new Set([CONFIG_FILE_VARIABLE, AWS_SECRET_VARIABLE, `${PREFIX}VERSION`]);
 
 /** The file's text and where it came from. */
 export interface ConfigSource {
@@ -91,12 +92,29 @@ export function loadConfig(source: ConfigSource, environment: Environment): Conf
     );
   }
   const parsed = problems.length === 0 ? configFileSchema.safeParse(value) : undefined;
-  if (parsed?.success === true) return { ok: true, config: resolveConfig(parsed.data) };
+  if (parsed?.success === true) {
+    const named = environment[AWS_SECRET_VARIABLE];
+    const wrong = named === undefined ? undefined : awsSecretProblem(named, parsed.data);
+    if (wrong === undefined) return { ok: true, config: resolveConfig(parsed.data, named) };
+    problems.push({ file: "environment", field: AWS_SECRET_VARIABLE, message: wrong });
+  }
   return {
     ok: false,
     problems:
       problems.length > 0 ? problems : [{ file: source.file, field: "", message: "the file does not fit the schema" }],
   };
+}
+
+/** Unlike other variables this one does not go before the file: it names the secret where the file does not. */
+function awsSecretProblem(named: string, { scaivault }: ConfigFile): string | undefined {
+  const secret = scaivault?.connectionFrom?.awsSecret;
+  if (secret === undefined)
+    return "it names the secret of scaivault.connectionFrom.awsSecret, which is not in the file; write it there (`awsSecret: {}` is enough) or unset the variable";
+  if (secret.name !== undefined) return undefined;
+  const ref = parseAwsSecretRef(named);
+  if (ref === undefined) return "write the name of a secret, its id, or its ARN";
+  if (ref.region === undefined || secret.region === undefined || ref.region === secret.region) return undefined;
+  return "the ARN is of another region than scaivault.connectionFrom.awsSecret.region; make them equal or remove the region";
 }
 
 /** {@link loadConfig} with the file read. */

@@ -28,6 +28,8 @@ export const configDefaults = {
   workers: 40,
   role: "Writer",
   rateShare: 1,
+  connectionInterval: "5m",
+  awsCredentials: "Default",
 } as const;
 
 const endpointRule = matches(

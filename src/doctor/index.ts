@@ -2,4 +2,5 @@
 export { type BackendCase, type BackendParts, checkBackend } from "./backend.ts";
 export { type Check, type Outcome } from "./checklist.ts";
 export { checkCluster, type ClusterParts } from "./cluster.ts";
-export { checkScaiVault, type ScaiVaultParts } from "./scaivault.ts";
+export { awsStatement } from "./policies.ts";
+export { checkScaiVault, connectionFailed, type ScaiVaultParts } from "./scaivault.ts";

@@ -16,6 +16,8 @@ export interface ScaiVaultParts {
   readonly basePath: string;
   readonly network: Network;
   readonly clock: Clock;
+  /** Where the connection came from, other than from the configuration file. */
+  readonly source?: string;
   tell(about: string, step: string): void;
 }
 
@@ -42,9 +44,10 @@ export async function checkScaiVault(
     }));
     return list.checks;
   }
-  const { client, network, clock } = parts;
+  const { client, network, clock, source } = parts;
+  const login = source === undefined ? `login by ${config.scaivault?.auth.method ?? ""}` : `connection from ${source}`;
   await list.step("configuration", [], (): Found => ({
-    message: `${parts.destination.url.host}${parts.basePath}, login by ${config.scaivault?.auth.method ?? ""}`,
+    message: `${parts.destination.url.host}${parts.basePath}, ${login}`,
   }));
   await checkWay(list, ["configuration"], () => network.examine(parts.destination), clock);
   const health = `${parts.basePath}/v1/health`;
@@ -77,6 +80,17 @@ export async function checkScaiVault(
     },
     policy,
   );
+  return list.checks;
+}
+
+/** The checks of a connection that could not be read from where the configuration says it is. */
+export async function connectionFailed(
+  error: SyncError,
+  policyOf: (right: string) => string | undefined,
+): Promise<Check[]> {
+  const list = new Checklist("ScaiVault", () => undefined);
+  const policy = ({ right }: SyncError): string | undefined => (right === undefined ? undefined : policyOf(right));
+  await list.step("configuration", [], () => Promise.reject(error), policy);
   return list.checks;
 }
 

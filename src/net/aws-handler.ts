@@ -1,5 +1,6 @@
 import { Readable } from "node:stream";
 import type { HttpClient } from "./http-client.ts";
+import type { Network } from "./network.ts";
 
 /** What the AWS SDK hands to its request handler, as far as it is used here. */
 interface SdkRequest {
@@ -8,6 +9,9 @@ interface SdkRequest {
   readonly query?: Readonly<Record<string, string | readonly string[] | null>>;
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: unknown;
+  readonly protocol?: string;
+  readonly hostname?: string;
+  readonly port?: number;
 }
 
 interface SdkResponse {
@@ -31,9 +35,28 @@ export interface AwsRequestHandler {
  * @param userAgent put before the SDK's own
  */
 export function awsRequestHandler(client: HttpClient, userAgent?: string): AwsRequestHandler {
+  return handlerOver(() => client, userAgent);
+}
+
+/**
+ * The same for clients of the SDK whose host is not known before: the login of a profile asks STS or IAM Identity Center, each in a
+ * region of its own. Each host goes through the network's checks.
+ */
+export function awsRequestHandlerOf(network: Network, userAgent?: string): AwsRequestHandler {
+  const clients = new Map<string, HttpClient>();
+  return handlerOver(({ protocol = "https:", hostname = "", port }) => {
+    const origin = `${protocol}//${hostname}${port === undefined ? "" : `:${port}`}`;
+    const client = clients.get(origin) ?? network.open({ url: network.endpoint(origin) }, 2);
+    clients.set(origin, client);
+    return client;
+  }, userAgent);
+}
+
+function handlerOver(clientOf: (request: SdkRequest) => HttpClient, userAgent: string | undefined): AwsRequestHandler {
   return {
     metadata: { handlerProtocol: "http/1.1" },
     async handle(request, options) {
+      const client = clientOf(request);
       const signal = options?.abortSignal;
       const answer = await client.send(
         {

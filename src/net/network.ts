@@ -11,6 +11,7 @@ import { checkedConnector, type Lookup } from "./connector.ts";
 import { endpointListed, parseEndpoint } from "./endpoint.ts";
 import { Examination } from "./examine.ts";
 import { type Exchange, HttpClient, type Timeouts } from "./http-client.ts";
+import { InstanceMetadata } from "./instance-metadata.ts";
 
 /** Default limits in milliseconds: connect, until the headers, between two pieces of the body, and the whole exchange. */
 export const defaultTimeouts: Timeouts = { connectMs: 3_000, headersMs: 10_000, bodyMs: 10_000, totalMs: 20_000 };
@@ -76,6 +77,13 @@ export class Network {
     const override =
       this.#options.endpointOverrides?.[url.host] ?? this.#options.endpointOverrides?.[bareHost(url.hostname)];
     return override === undefined ? url : parseEndpoint(override, this.#options);
+  }
+
+  /** The EC2 instance's metadata service; the local environment may put a stand-in at its place. */
+  instanceMetadata(): InstanceMetadata {
+    const at = this.#options.endpointOverrides?.["169.254.169.254"];
+    const origin = at === undefined ? {} : { origin: parseEndpoint(at, this.#options).origin };
+    return new InstanceMetadata({ userAgent: this.#options.userAgent, ...origin });
   }
 
   /**

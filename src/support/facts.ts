@@ -81,6 +81,12 @@ const configuration: Shape = {
       audience: true,
       scope: true,
       role: true,
+      secret: {
+        name: true,
+        region: true,
+        intervalMs: true,
+        credentials: { mode: true, profile: true, profileFile: true, files: true },
+      },
     },
   },
   marks: { keyFiles: true },

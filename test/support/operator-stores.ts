@@ -2,6 +2,8 @@
 import {
   CreateSecretCommand,
   DeleteSecretCommand,
+  DescribeSecretCommand,
+  GetSecretValueCommand,
   PutSecretValueCommand,
   ResourceExistsException,
   RestoreSecretCommand,
@@ -72,6 +74,20 @@ export class AwsTeam {
         RemoveFromVersionId: from,
       }),
     );
+  }
+
+  /** The current text. */
+  async read(name: string): Promise<string | undefined> {
+    return (await this.#client.send(new GetSecretValueCommand({ SecretId: name }))).SecretString;
+  }
+
+  async arn(name: string): Promise<string> {
+    return (await this.#client.send(new DescribeSecretCommand({ SecretId: name }))).ARN ?? "";
+  }
+
+  /** Stages by version id. */
+  async stages(name: string): Promise<Readonly<Record<string, readonly string[]>>> {
+    return (await this.#client.send(new DescribeSecretCommand({ SecretId: name }))).VersionIdsToStages ?? {};
   }
 
   async tag(name: string, tags: Readonly<Record<string, string>>): Promise<void> {
