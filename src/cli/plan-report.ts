@@ -175,6 +175,8 @@ const because: Readonly<Record<Why, string>> = {
   Flip: "ScaiVault becomes the authority",
   FlipBack: "the source becomes the authority again",
   Adopt: "it is equal and of another tool",
+  Resolved: "people keep the source's content",
+  Kept: "people keep ScaiVault's content",
   SourceGone: "the source is gone",
   TargetRemoved: "the spec no longer names it",
   ObjectDeleted: "the object is deleted",

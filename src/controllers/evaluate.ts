@@ -63,6 +63,8 @@ export interface PairContext {
   readonly plans: PlanMemo;
   /** What is held in this plan was approved by people. */
   readonly approved: boolean;
+  /** The side that people keep in its conflict. */
+  readonly keep?: Authority;
 }
 
 /** Values that were read while planning; the executor writes from these. */
@@ -104,7 +106,7 @@ export async function evaluatePair(context: PairContext, signal: AbortSignal): P
 /** What is known so far; each round may add to it. */
 interface Known {
   readonly unrenderable: Map<BoundTarget, SyncError>;
-  authority: Authority;
+  secretsFrom: Authority;
   source: SourceState;
   sourceError?: SyncError;
   turn?: Promise<void>;
@@ -113,21 +115,21 @@ interface Known {
 async function planWithValues(context: PairContext, values: PairValues, signal: AbortSignal): Promise<PairResult> {
   const known: Known = {
     unrenderable: new Map(),
-    authority: context.policies.authority,
+    secretsFrom: context.policies.authority,
     source: context.source,
   };
   for (let round = 0; ; round += 1) {
     const last = round >= MAX_ROUNDS;
-    renderAll(context, known.authority, values, known.unrenderable);
+    renderAll(context, known.secretsFrom, values, known.unrenderable);
     const inputs = context.targets.map((target) => targetInput(context, target, values, known.unrenderable));
     const plan = planOf(
       context,
       known.source,
       known.turn === undefined ? inputs : inputs.map((input) => defer(context, input)),
     );
-    if (plan.authority !== known.authority) {
+    if (plan.secretsFrom !== known.secretsFrom) {
       // The content of Secrets comes from the other side now: what was rendered does not count.
-      known.authority = plan.authority;
+      known.secretsFrom = plan.secretsFrom;
       values.rendered.clear();
       known.unrenderable.clear();
       if (!last) continue;
@@ -187,8 +189,9 @@ function defer({ approved }: PairContext, input: TargetInput): TargetInput {
 }
 
 function planOf(context: PairContext, source: SourceState, targets: readonly TargetInput[]): PairPlan {
-  const { path, owner, sourceID, policies, brakes, approved } = context;
-  return planPair({ path, owner, sourceID, policies, source, targets, brakes, approved });
+  const { path, owner, sourceID, policies, brakes, approved, keep } = context;
+  const answer = keep === undefined ? {} : { keep };
+  return planPair({ path, owner, sourceID, policies, source, targets, brakes, approved, ...answer });
 }
 
 /** The plan of a pair that still waits as it did when its values were read last; undefined when they are needed again. */
@@ -203,7 +206,7 @@ function planAgain(context: PairContext, said: Remembered): PairPlan | undefined
     };
   });
   const plan = planOf(context, context.source, inputs);
-  const still = plan.actions.length === 0 && plan.needs.length === 0 && plan.authority === said.authority;
+  const still = plan.actions.length === 0 && plan.needs.length === 0 && plan.secretsFrom === said.secretsFrom;
   return still ? plan : undefined;
 }
 
@@ -226,7 +229,7 @@ function remember(
       { content: contentFacts(context.ring, target, observation, values), unrenderable: unrenderable.get(target) },
     ]),
   );
-  context.plans.keep(context, { authority: plan.authority, byTarget });
+  context.plans.keep(context, { secretsFrom: plan.secretsFrom, byTarget });
 }
 
 /** People who only observe want to know which keys differ. Values are compared here and dropped afterwards. */
@@ -250,7 +253,7 @@ function comparisons(
   return found;
 }
 
-/** The content that the target should have, given the authority in force. */
+/** The content that the target should have, given the side that Secrets are rendered from. */
 function wantedPayload(
   context: PairContext,
   authority: Authority,
@@ -350,7 +353,10 @@ function contentFacts(
   return {
     ...(wanted === undefined ? {} : { rendered: true }),
     ...(wanted !== undefined && mark !== undefined ? { sourceEqualsMark: matches(wanted) } : {}),
-    ...(held !== undefined && mark !== undefined ? { targetEqualsMark: matches(held) } : {}),
+    ...(held === undefined ? {} : { held: true }),
+    ...(held !== undefined && mark !== undefined
+      ? { targetEqualsMark: matches(held) || (wanted !== undefined && matches({ ...held, type: wanted.type })) }
+      : {}),
     ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: isEqual(target, wanted, held) } : {}),
   };
 }

@@ -133,12 +133,16 @@ function markOf(
   { target, observation }: Pick<EvaluatedTarget, "target" | "observation">,
 ): Mark {
   const before = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
-  const content = values.rendered.get(target);
+  // What people kept is what stands there; everything else is what was rendered for it.
+  const content = (action.why === "Kept" ? values.held : values.rendered).get(target);
   const intent = action.mark;
-  const print = content === undefined ? before?.fingerprint : fingerprint(context.ring, target.targetID, content);
+  // Only other metadata: the content is what the mark says already.
+  const same = content === undefined || action.why === "Metadata";
+  const print = same ? before?.fingerprint : fingerprint(context.ring, target.targetID, content);
   if (intent === undefined || print === undefined) throw new SyncError("Unexpected", "a mark came without its content");
   // The value that was read may be newer than the one that was planned for.
-  const read = action.from === "Source" && content !== undefined ? values.source?.version : undefined;
+  const read =
+    action.from === "Source" && content !== undefined && action.why !== "Kept" ? values.source?.version : undefined;
   const { deletionPolicy, cleanupPolicy } = context.policies;
   return {
     owner: context.owner,
@@ -147,7 +151,7 @@ function markOf(
     // The target knows its own version and fills it in.
     targetVersion: before?.targetVersion ?? "-",
     authority: intent.authority,
-    policy: policyField(deletionPolicy, cleanupPolicy, target.shape),
+    policy: policyField(deletionPolicy, cleanupPolicy, target.shape, intent.note),
     fingerprint: print,
   };
 }

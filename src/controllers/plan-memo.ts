@@ -13,7 +13,7 @@ export interface RememberedTarget {
 /** What reading the values of a pair came to. */
 export interface Remembered {
   /** The side that Secrets were rendered from. */
-  readonly authority: Authority;
+  readonly secretsFrom: Authority;
   readonly byTarget: ReadonlyMap<string, RememberedTarget>;
 }
 

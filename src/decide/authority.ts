@@ -11,8 +11,19 @@ export interface InForce {
   readonly needs?: readonly Need[];
 }
 
-/** The authority that stands at the targets: ScaiVault's mark first, since that is where the fence is. */
-function marked(vault: TargetInput | undefined, secret: TargetInput | undefined): Authority | undefined {
+/**
+ * The authority that stands at the targets: ScaiVault's mark first, since that is where the fence is. A Secret that was fed
+ * from ScaiVault after a flip says so, too: ScaiVault may have been restored to a day before it.
+ */
+function marked(
+  declared: Authority,
+  vault: TargetInput | undefined,
+  secret: TargetInput | undefined,
+): Authority | undefined {
+  const flipped = secret !== undefined && ownMark(secret)?.authority === "ScaiVault";
+  // Where another cluster writes the path, its mark tells of a flip back.
+  const written = vault === undefined || ownMark(vault) !== undefined;
+  if (flipped && (declared === "ScaiVault" || written)) return "ScaiVault";
   const seen = vault === undefined ? undefined : fenceSeen(vault)?.authority;
   // A mark that cannot be checked is no reason to wait for equality, but what stood there keeps the fence up.
   const unverified = vault?.observation.presence === "Present" && vault.observation.mark.state === "Unverified";
@@ -32,7 +43,7 @@ export function authorityInForce(
   secret: TargetInput | undefined,
 ): InForce {
   const declared = input.policies.authority;
-  const stands = marked(vault, secret);
+  const stands = marked(declared, vault, secret);
   if (stands === undefined || stands === declared) return { authority: declared };
   if (declared === "Source") return { authority: "Source", fence: "AuthorityFenced" };
   return flip(input, vault);

@@ -1,3 +1,5 @@
+import { contested, isKept } from "./contest.ts";
+import { parsePolicyField } from "./mark.ts";
 import {
   type Check,
   firstAnswer,
@@ -91,8 +93,14 @@ function keptInConflict({ context, target, wanted, conflict }: Following): Verdi
   if (!conflict || target.kind !== "KubernetesSecret") return undefined;
   const { vault } = context;
   const base = vault === undefined ? undefined : vault.readOnly === true ? validMark(vault) : ownMark(vault);
+  const settling = context.input.keep !== undefined;
   // The source still shows what both sides held: the Secret may be kept at that.
-  if (context.authority === "Source" && base?.version === wanted.version && base.source === wanted.sourceID)
+  if (
+    !settling &&
+    context.authority === "Source" &&
+    base?.version === wanted.version &&
+    base.source === wanted.sourceID
+  )
     return undefined;
   return outcome(target, "Held", "BothChanged", `${target.ref} keeps what both sides held`);
 }
@@ -101,8 +109,11 @@ function absent(following: Following): Verdict | undefined {
   const { context, target, wanted } = following;
   if (target.observation.presence !== "Absent") return undefined;
   const lost = target.kind === "ScaiVault" && target.knownBefore === true;
-  if (lost && (context.input.policies.conflictResolution === "manual" || context.fence === "FlipHeld"))
-    return outcome(target, "Conflict", "TargetChanged", `${target.ref} was deleted in ScaiVault by another writer`);
+  if (lost && (context.input.policies.conflictResolution === "manual" || context.fence === "FlipHeld")) {
+    const message = `${target.ref} was deleted in ScaiVault by another writer`;
+    const conflict = outcome(target, "Conflict", "TargetChanged", message);
+    return contested(context, target, conflict, { source: { wanted, kind: "Create" } });
+  }
   if (target.kind === "KubernetesSecret" && target.reverts >= MAX_REVERTS) return fought(target, "is deleted");
   return write(following, "Create", "NewTarget", gateOf(context, target, wanted, "NewTarget"));
 }
@@ -214,6 +225,8 @@ function flipsWithScaiVault({ authority, vault }: PairContext, target: TargetInp
   const [mark, theirs] = [ownMark(target), vault === undefined ? undefined : validMark(vault)];
   if (authority !== "ScaiVault" || target.kind !== "KubernetesSecret" || mark?.authority !== "Source") return false;
   if (target.observation.content !== "AsMarked" || vault?.observation.content !== "AsMarked") return false;
+  // What people kept in ScaiVault is not what the source had under that version.
+  if (isKept(vault)) return false;
   return theirs !== undefined && theirs.source === mark.source && theirs.version === mark.version;
 }
 
@@ -232,8 +245,16 @@ function changedSecret(following: Following): Verdict | undefined {
 
 function restore(following: Following): Verdict {
   const { context, target, wanted } = following;
-  if (target.reverts >= MAX_REVERTS) return fought(target, "is changed");
+  // In ScaiVault the mark counts: each time is one version more, and the oldest ones go.
+  const counted = target.kind === "ScaiVault" ? parsePolicyField(ownMark(target)?.policy ?? "")?.reverts : undefined;
+  if (Math.max(target.reverts, counted ?? 0) >= MAX_REVERTS) return bothSides(following, fought(target, "is changed"));
   return write(following, "Restore", "Drift", gateOf(context, target, wanted, "Drift"));
+}
+
+/** A conflict in which either side may be kept. */
+function bothSides({ context, target, wanted }: Following, conflict: Verdict): Verdict {
+  if (target.kind !== "ScaiVault") return conflict;
+  return contested(context, target, conflict, { source: { wanted, kind: "Update" }, scaivault: wanted });
 }
 
 /** Whoever undoes what we write is left alone for a while. */
@@ -254,10 +275,19 @@ function changedInScaiVault(following: Following): Verdict | undefined {
   const equal = target.content.sourceEqualsTarget;
   if (equal === undefined) return needing(target, [wanted.need, targetValue(target)]);
   if (equal) return gated(target, makeAction(context, target, wanted, "Mark", "NewBase"), undefined);
+  // Written anew with what both sides held: as if nobody had been at it.
+  if (target.content.targetEqualsMark === true) {
+    if (sourceMoved) return write(following, "Update", "SourceChanged", undefined);
+    if (isKept(target)) return gated(target, makeAction(context, target, wanted, "Mark", "Kept"), undefined);
+  }
   const versions = `source ${mark.version} to ${wanted.version}, ScaiVault ${mark.targetVersion} to ${target.observation.version}`;
-  if (context.fence === "FlipHeld") return outcome(target, "Held", "FlipHeld", `${target.ref}: ${versions}`);
-  if (context.input.policies.conflictResolution === "manual")
-    return outcome(target, "Conflict", sourceMoved ? "BothChanged" : "TargetChanged", `${target.ref}: ${versions}`);
+  if (context.fence === "FlipHeld")
+    return bothSides(following, outcome(target, "Held", "FlipHeld", `${target.ref}: ${versions}`));
+  // What people kept is not written over on the word of the same version of the source.
+  if (context.input.policies.conflictResolution === "manual" || (isKept(target) && !sourceMoved)) {
+    const reason = sourceMoved ? "BothChanged" : "TargetChanged";
+    return bothSides(following, outcome(target, "Conflict", reason, `${target.ref}: ${versions}`));
+  }
   if (!sourceMoved) return restore(following);
   return write(following, "Update", "BothChanged", undefined);
 }

@@ -1,4 +1,5 @@
 import type { Authority } from "../model/index.ts";
+import { contested, isKept } from "./contest.ts";
 import { parsePolicyField } from "./mark.ts";
 import { firstAnswer, type Gate, gated, outcome, type PairContext, type Verdict } from "./plan-context.ts";
 import type { Action, TargetInput } from "./types.ts";
@@ -82,12 +83,11 @@ function changedByOther(input: Lost): Verdict | undefined {
     return outcome(target, "Held", "BaseUnknown", `${what} is gone and the mark on ${target.ref} cannot be checked`);
   if (mark.state !== "Valid" || target.incumbent !== "Self" || content === "AsMarked") return undefined;
   if (target.kind === "KubernetesSecret" && context.input.policies.deletionPolicy === "Retain") return undefined;
-  return outcome(
-    target,
-    "Conflict",
-    "TargetChanged",
-    `${what} is gone and ${target.ref} was changed by another writer`,
-  );
+  const message = `${what} is gone and ${target.ref} was changed by another writer`;
+  const conflict = outcome(target, "Conflict", "TargetChanged", message);
+  if (target.kind !== "ScaiVault") return conflict;
+  const { source: sourceID, version } = mark.mark;
+  return contested(context, target, conflict, { scaivault: { from: "Source", sourceID, version } });
 }
 
 /** A Secret is not deleted while its copy in ScaiVault is in doubt. */
@@ -117,6 +117,7 @@ function retained(input: Lost): Verdict | undefined {
   const { mark } = target.observation;
   const kept = (why: string): Verdict => outcome(target, "Retained", "SourceGoneRetained", `${what} is gone; ${why}`);
   if (context.input.policies.deletionPolicy !== "Delete") return kept("the copy is kept (deletionPolicy Retain)");
+  if (target.kind === "ScaiVault" && isKept(target)) return kept(`people decided to keep ${target.ref}`);
   if (!isOurs(input)) return kept(`${target.ref} is not ours for this source, so it is kept`);
   const stood = mark.state === "Valid" ? parsePolicyField(mark.mark.policy)?.deletionPolicy : undefined;
   if (stood !== "Delete") return kept("deletionPolicy was not Delete when the copy was made, so it is kept");

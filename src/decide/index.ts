@@ -13,6 +13,7 @@ export {
   fitField,
   locationDigest,
   type MarkedPolicies,
+  type MarkNote,
   markFieldNames,
   type MarkSeal,
   ownerMatches,

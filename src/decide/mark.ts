@@ -269,28 +269,50 @@ export function sameContent(a: RenderedContent, b: RenderedContent): boolean {
 }
 
 /** The policies that stood when a mark was written, and what shaped the content. */
-export interface MarkedPolicies {
+export interface MarkedPolicies extends MarkNote {
   readonly deletionPolicy: "Retain" | "Delete";
   readonly cleanupPolicy: "Retain" | "Release" | "Delete";
   readonly shape: string;
 }
 
-/** `<deletionPolicy>/<cleanupPolicy>/<shape>` for a mark. */
+/** What a mark in ScaiVault says beside the ordinary: at most one of the two. */
+export interface MarkNote {
+  /** People decided that ScaiVault's own content stands for this source version, though the source holds another. */
+  readonly kept: boolean;
+  /** How often another writer's change was undone for this source version. */
+  readonly reverts: number;
+}
+
+export const noNote: MarkNote = { kept: false, reverts: 0 };
+
+/** `<deletionPolicy>/<cleanupPolicy>/<shape>` for a mark, and `/kept` or `/reverts=<count>` where there is such a thing to say. */
 export function policyField(
   deletionPolicy: MarkedPolicies["deletionPolicy"],
   cleanupPolicy: MarkedPolicies["cleanupPolicy"],
   shape: string,
+  { kept, reverts }: MarkNote = noNote,
 ): string {
-  return `${deletionPolicy}/${cleanupPolicy}/${shape}`;
+  const note = kept ? "/kept" : reverts > 0 ? `/reverts=${reverts}` : "";
+  return `${deletionPolicy}/${cleanupPolicy}/${shape}${note}`;
+}
+
+const REVERTS = /^reverts=(\d{1,4})$/;
+
+function noteOf(text: string | undefined): MarkNote | undefined {
+  if (text === undefined) return noNote;
+  if (text === "kept") return { kept: true, reverts: 0 };
+  const [, reverts] = REVERTS.exec(text) ?? [];
+  return reverts === undefined ? undefined : { kept: false, reverts: Number(reverts) };
 }
 
 /** The reverse; undefined for a text of another form, which then allows nothing. */
 export function parsePolicyField(text: string): MarkedPolicies | undefined {
-  const [deletionPolicy, cleanupPolicy, shape, ...rest] = text.split("/");
+  const [deletionPolicy, cleanupPolicy, shape, note, ...rest] = text.split("/");
   if (deletionPolicy !== "Retain" && deletionPolicy !== "Delete") return undefined;
   if (cleanupPolicy !== "Retain" && cleanupPolicy !== "Release" && cleanupPolicy !== "Delete") return undefined;
-  if (shape === undefined || rest.length > 0) return undefined;
-  return { deletionPolicy, cleanupPolicy, shape };
+  const said = noteOf(note);
+  if (shape === undefined || said === undefined || rest.length > 0) return undefined;
+  return { deletionPolicy, cleanupPolicy, shape, ...said };
 }
 
 /**

@@ -172,6 +172,8 @@ describe("fields", () => {
       deletionPolicy: "Retain",
       cleanupPolicy: "Delete",
       shape: "shape",
+      kept: false,
+      reverts: 0,
     });
     for (const text of ["", "Retain", "Retain/Keep/x", "Delete/Delete/x/y", "delete/Delete/x"])
       expect(parsePolicyField(text)).toBeUndefined();

@@ -1,3 +1,4 @@
+import { isKept } from "./contest.ts";
 import {
   type Check,
   firstAnswer,
@@ -84,6 +85,8 @@ const comparisons: readonly Check<Comparing>[] = [
   ({ target, wanted }) => {
     const mark = ownMark(target);
     if (mark === undefined || reshaped(target, mark) || !holdsWanted(target, wanted, mark)) return undefined;
+    // People kept another content than the source's: that is what the comparison is for.
+    if (isKept(target)) return undefined;
     return outcome(target, "InSync", "Observed", "");
   },
   ({ target }) =>

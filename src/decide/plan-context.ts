@@ -1,8 +1,8 @@
 import type { Reason } from "../errors/index.ts";
 import type { Authority, Mark } from "../model/index.ts";
 import { fenceSeen } from "./fence.ts";
-import { parsePolicyField } from "./mark.ts";
-import type { Action, ActionKind, Need, PairInput, TargetInput, TargetOutcome, Why } from "./types.ts";
+import { type MarkNote, noNote, parsePolicyField } from "./mark.ts";
+import type { Action, ActionKind, Choice, Need, PairInput, TargetInput, TargetOutcome, Why } from "./types.ts";
 
 /** What a target shall follow: the old store, or ScaiVault after the flip. */
 export interface Wanted {
@@ -33,6 +33,8 @@ export interface Verdict {
   readonly needs?: readonly Need[];
   /** What will be written for certain, although the action itself depends on the needs. */
   readonly writes?: ActionKind;
+  /** Answers that people may give to the conflict that this is. */
+  readonly choices?: readonly Choice[];
 }
 
 /** One named question; the first that has an answer decides. */
@@ -139,6 +141,17 @@ export function remarkWhy(context: PairContext, target: TargetInput, mark: Mark)
   return undefined;
 }
 
+/** What the mark in ScaiVault says beside the ordinary after an action. A new version of the source begins anew. */
+function noteAfter(target: TargetInput, wanted: Pick<Wanted, "sourceID" | "version">, why: Why): MarkNote {
+  const mark = ownMark(target);
+  if (why === "Kept") return { kept: true, reverts: 0 };
+  if (why === "Resolved" || mark?.version !== wanted.version || mark.source !== wanted.sourceID) return noNote;
+  const { kept, reverts } = parsePolicyField(mark.policy) ?? noNote;
+  if (why === "Drift") return { kept: false, reverts: reverts + 1 };
+  // Equal to the source by now: there is nothing left that was kept.
+  return { kept: kept && why !== "NewBase", reverts };
+}
+
 export function makeAction(
   context: PairContext,
   target: TargetInput,
@@ -155,7 +168,12 @@ export function makeAction(
     fromVersion: wanted.version,
     why,
     over: target.observation.version,
-    mark: { source: wanted.sourceID, version: wanted.version, authority: context.authority },
+    mark: {
+      source: wanted.sourceID,
+      version: wanted.version,
+      authority: context.authority,
+      ...(target.kind === "ScaiVault" ? { note: noteAfter(target, wanted, why) } : {}),
+    },
   };
 }
 
@@ -243,6 +261,18 @@ export function gated(
 /** Nothing can be said before these values are read. */
 export function needing(target: TargetInput, needs: readonly Need[]): Verdict {
   return { ...outcome(target, "Pending", "Progressing", ""), needs };
+}
+
+/** ScaiVault as the side that a Secret follows. */
+export function fromVault(vault: TargetInput): Wanted {
+  return {
+    from: "ScaiVault",
+    sourceID: vault.sourceID ?? `scaivault:${vault.ref}`,
+    version: vaultVersion(vault.observation),
+    older: undefined,
+    numbered: true,
+    need: targetValue(vault),
+  };
 }
 
 export function targetValue(target: TargetInput): Need {

@@ -518,9 +518,13 @@ describe("authority ScaiVault", () => {
     world.put(C);
     expect(look(world)).toMatchObject({ states: ["V InSync SourceChanged", "K InSync InSync"], actions: [] });
     world.foreignWrite("ScaiVault", B);
-    expect(look(world).actions).toEqual(["Update K SourceChanged"]);
+    // Both moved: they are compared once, and the mark remembers that.
+    expect(look(world).actions).toEqual(["Mark V Kept", "Update K SourceChanged"]);
     world.settle();
-    expect([world.secret.value, world.vault.value]).toEqual([B, B]);
+    expect([world.secret.value, world.vault.value, world.vault.version]).toEqual([B, B, 2]);
+    world.reads = 0;
+    expect(look(world)).toMatchObject({ states: ["V InSync SourceChanged", "K InSync InSync"], actions: [] });
+    expect(world.reads).toBe(0);
   });
 
   it("is retired when the old store's secret is gone", () => {

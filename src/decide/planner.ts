@@ -1,8 +1,10 @@
 import { authorityInForce } from "./authority.ts";
+import { contested, isKept, keptUnseen, secretFollows } from "./contest.ts";
 import { follow } from "./follow.ts";
 import { lost } from "./gone.ts";
 import { observePair } from "./observe-only.ts";
 import {
+  fromVault,
   gated,
   makeAction,
   needing,
@@ -13,10 +15,10 @@ import {
   targetValue,
   unreadableScaiVault,
   validMark,
-  vaultVersion,
   type Verdict,
   type Wanted,
 } from "./plan-context.ts";
+import type { Authority } from "../model/index.ts";
 import { isUnsettled, readAuthority } from "./reader.ts";
 import type { Need, PairInput, PairPlan, TargetInput, Why } from "./types.ts";
 
@@ -59,9 +61,18 @@ function fromSource(context: PairContext): Verdict[] {
     need: { kind: "SourceValue" },
   };
   const first = vault === undefined ? undefined : follow({ context, target: vault, wanted, conflict: false });
-  const conflict = first !== undefined && isLeftToPeople(context, first);
-  const second = secret === undefined ? undefined : follow({ context, target: secret, wanted, conflict });
+  const conflict = (first !== undefined && isLeftToPeople(context, first)) || input.keep !== undefined;
+  const second = secret === undefined ? undefined : secretFromSource(context, secret, wanted, conflict);
   return [first, second].filter((verdict) => verdict !== undefined);
+}
+
+/** The Secret follows the old store, unless people kept what ScaiVault holds. */
+function secretFromSource(context: PairContext, secret: TargetInput, wanted: Wanted, conflict: boolean): Verdict {
+  const { vault } = context;
+  return (
+    keptUnseen(context, secret, wanted) ??
+    follow({ context, target: secret, wanted: secretFollows(vault, wanted), conflict })
+  );
 }
 
 /** ScaiVault was changed and nobody but people may say what is right. */
@@ -84,7 +95,7 @@ function fromScaiVault(context: PairContext): Verdict[] {
 }
 
 function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
-  const unreadable = unreadableScaiVault(vault);
+  const unreadable = goneFromScaiVault(context, vault) ?? unreadableScaiVault(vault);
   if (unreadable !== undefined) return unreadable;
   if (vault.readOnly === true) return readAuthority(context, vault) ?? noteOldStore(context, vault);
   if (vault.markMoved === true)
@@ -97,10 +108,28 @@ function keepScaiVault(context: PairContext, vault: TargetInput): Verdict {
   return undecided(context, vault) ?? remark(context, vault) ?? noteOldStore(context, vault);
 }
 
+/** With `manual`, people say what becomes of a path that another writer deleted after the flip. */
+function goneFromScaiVault(context: PairContext, vault: TargetInput): Verdict | undefined {
+  const { input, secret } = context;
+  const { source } = input;
+  const known = vault.knownBefore === true || (secret !== undefined && ownMark(secret)?.authority === "ScaiVault");
+  if (input.policies.conflictResolution !== "manual" || vault.observation.presence !== "Absent") return undefined;
+  if (vault.readOnly === true || vault.goneBelieved !== true || !known) return undefined;
+  const conflict = outcome(
+    vault,
+    "Conflict",
+    "TargetChanged",
+    `${vault.ref} was deleted in ScaiVault by another writer`,
+  );
+  if (source.state !== "Present") return conflict;
+  const wanted = { from: "Source", sourceID: input.sourceID, version: source.version } as const;
+  return contested(context, vault, conflict, { source: { wanted, kind: "Create" } });
+}
+
 /** What the old store says by now is only a note. */
 function noteOldStore({ input }: PairContext, vault: TargetInput): Verdict {
   const { source, path } = input;
-  const copied = (vault.readOnly === true ? validMark(vault) : ownMark(vault))?.version;
+  const copied = isKept(vault) ? "" : (vault.readOnly === true ? validMark(vault) : ownMark(vault))?.version;
   if (source.state === "Gone" && source.believed)
     return outcome(vault, "InSync", "Retired", `${path} is gone from the old store`);
   if (source.state === "Present" && copied !== undefined && copied !== source.version)
@@ -108,22 +137,30 @@ function noteOldStore({ input }: PairContext, vault: TargetInput): Verdict {
   return outcome(vault, "InSync", "InSync", "");
 }
 
-/** With `manual`, a change in ScaiVault by another writer is for people to decide, also after the flip. */
+/**
+ * ScaiVault was changed after the flip. Equal content on both sides is the new base; else ScaiVault's content stands, with
+ * `manual` only once people have said so.
+ */
 function undecided(context: PairContext, vault: TargetInput): Verdict | undefined {
-  const { input } = context;
-  const { source } = input;
+  const { source } = context.input;
   const mark = ownMark(vault);
-  if (input.policies.conflictResolution !== "manual" || mark === undefined || mark.authority !== "ScaiVault")
-    return undefined;
-  if (vault.observation.content === "AsMarked") return undefined;
+  if (mark?.authority !== "ScaiVault" || vault.observation.content === "AsMarked") return undefined;
+  const manual = context.input.policies.conflictResolution === "manual";
+  const moved = source.state === "Present" && mark.version !== source.version;
+  // ScaiVault wins: there is nothing to compare, unless the old store moved as well.
+  if (!manual && (!moved || !vault.rights.write)) return undefined;
+  const standing = { from: "Source", sourceID: mark.source, version: mark.version } as const;
   const versions = `${vault.ref}: ScaiVault ${mark.targetVersion} to ${vault.observation.version}`;
-  if (source.state !== "Present") return outcome(vault, "Conflict", "TargetChanged", versions);
-  const equal = vault.content.sourceEqualsTarget;
+  if (source.state !== "Present")
+    return contested(context, vault, outcome(vault, "Conflict", "TargetChanged", versions), { scaivault: standing });
+  const now = { from: "Source", sourceID: context.input.sourceID, version: source.version } as const;
+  const { sourceEqualsTarget: equal, targetEqualsMark: same } = vault.content;
   if (equal === undefined) return needing(vault, [{ kind: "SourceValue" }, targetValue(vault)]);
-  const reason = mark.version === source.version ? "TargetChanged" : "BothChanged";
-  if (!equal) return outcome(vault, "Conflict", reason, versions);
-  const base = { from: "Source", sourceID: input.sourceID, version: source.version } as const;
-  return writeMark(context, vault, base, "NewBase");
+  if (equal) return writeMark(context, vault, now, "NewBase");
+  if (!manual) return writeMark(context, vault, now, "Kept");
+  if (same === true) return writeMark(context, vault, standing, "Metadata");
+  const conflict = outcome(vault, "Conflict", moved ? "BothChanged" : "TargetChanged", versions);
+  return contested(context, vault, conflict, { source: { wanted: now, kind: "Update" }, scaivault: now });
 }
 
 /** Flips the authority in ScaiVault's own mark, or brings the policies in it up to date; never without knowing its content. */
@@ -145,7 +182,7 @@ function writeMark(
   context: PairContext,
   vault: TargetInput,
   base: Pick<Wanted, "from" | "sourceID" | "version">,
-  why: "Flip" | "NewBase" | ReturnType<typeof remarkWhy>,
+  why: "Flip" | "NewBase" | "Kept" | ReturnType<typeof remarkWhy>,
 ): Verdict {
   if (!vault.rights.write) return outcome(vault, "Failed", "NotGranted", `no right to mark ${vault.ref}`);
   return gated(vault, makeAction(context, vault, base, "Mark", why ?? "Metadata"), undefined);
@@ -175,24 +212,17 @@ function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: T
       missing: "TargetNotFound",
     });
   }
-  const wanted: Wanted = {
-    from: "ScaiVault",
-    sourceID,
-    version: vaultVersion(vault.observation),
-    older: undefined,
-    numbered: true,
-    need: targetValue(vault),
-  };
   const manual = context.input.policies.conflictResolution === "manual";
   const unsettled = vault.readOnly === true && isUnsettled(context, vault);
-  const conflict = manual && (unsettled || first.outcome.state === "Conflict" || (first.needs?.length ?? 0) > 0);
-  return follow({ context, target: secret, wanted, conflict });
+  const open = unsettled || first.outcome.state === "Conflict" || (first.needs?.length ?? 0) > 0;
+  const conflict = (manual && open) || context.input.keep !== undefined;
+  return follow({ context, target: secret, wanted: fromVault(vault), conflict });
 }
 
 /** Puts the verdicts together; with `apply: OnApproval` everything waits for the approval. */
 function planOf(context: PairContext, verdicts: readonly Verdict[], needs: readonly Need[] = []): PairPlan {
   const { input, authority, fence } = context;
-  const wait = input.policies.apply === "OnApproval" && !input.approved;
+  const wait = input.policies.apply === "OnApproval" && !input.approved && input.keep === undefined;
   const shown = verdicts.map((verdict) =>
     wait && verdict.action !== undefined ? waitForApproval(verdict, verdict.action) : verdict,
   );
@@ -205,10 +235,19 @@ function planOf(context: PairContext, verdicts: readonly Verdict[], needs: reado
     outcomes: flipped.map(({ outcome: one }) => one),
     needs: distinct([...needs, ...flipped.flatMap((verdict) => verdict.needs ?? [])]),
     writes: wait ? [] : fenced.flatMap(writesOf),
+    choices: flipped.flatMap((verdict) => verdict.choices ?? []),
     authority,
+    secretsFrom: secretsFrom(context),
     ...(fence === undefined ? {} : { fence }),
-    again: fence === "FlipHeld" && actions.length > 0,
+    again: (fence === "FlipHeld" || input.keep !== undefined) && actions.length > 0,
   };
+}
+
+function secretsFrom({ input: { source, policies }, authority, vault }: PairContext): Authority {
+  if (authority === "ScaiVault" || source.state !== "Present" || policies.apply === "Never") return authority;
+  const { version, older, numbered } = source;
+  const need = { kind: "SourceValue" } as const;
+  return secretFollows(vault, { from: "Source", sourceID: "", version, older, numbered, need }).from;
 }
 
 function writesOf({ outcome: { kind: target }, action, writes }: Verdict): PairPlan["writes"] {
@@ -217,7 +256,7 @@ function writesOf({ outcome: { kind: target }, action, writes }: Verdict): PairP
 }
 
 /** Marks without which a copy is as right as with them. */
-const mayWait: ReadonlySet<Why> = new Set(["TakeOver", "PolicyChanged", "NewBase"]);
+const mayWait: ReadonlySet<Why> = new Set(["TakeOver", "PolicyChanged", "NewBase", "Kept"]);
 
 /** What there is no room for is not done and not read for. What holds the wanted content already is in sync meanwhile. */
 function postponed({ targets }: PairInput, verdict: Verdict): Verdict {

@@ -1,6 +1,7 @@
 import type { Reason } from "../errors/index.ts";
 import type { TargetObservation } from "../ports/target.ts";
 import type { Authority, Mark } from "../model/index.ts";
+import type { MarkNote } from "./mark.ts";
 
 export type TargetKind = "ScaiVault" | "KubernetesSecret";
 
@@ -42,6 +43,8 @@ export interface ContentFacts {
   readonly rendered?: boolean;
   /** Rendered source content against what the target holds now. */
   readonly sourceEqualsTarget?: boolean;
+  /** What the target holds now was read. */
+  readonly held?: boolean;
   /** What the target holds now against the mark's fingerprint. */
   readonly targetEqualsMark?: boolean;
   /** Rendered source content against the mark's fingerprint: equal means that nothing needs writing but the mark. */
@@ -111,6 +114,8 @@ export interface PairInput {
   readonly brakes: Brakes;
   /** True when the plan's hash carries a valid approval. */
   readonly approved: boolean;
+  /** The side that people keep in this pair's conflict: the plan is then that {@link Choice}, and nothing else. */
+  readonly keep?: Authority;
 }
 
 /** What the executor is asked to do; it decides nothing. */
@@ -135,6 +140,8 @@ export interface MarkIntent {
   /** The version that was planned for; a value that was read says what it really is. */
   readonly version: string;
   readonly authority: Authority;
+  /** ScaiVault: the mark says that people kept its content, or how often it was restored. */
+  readonly note?: MarkNote;
 }
 
 export interface Action {
@@ -159,6 +166,7 @@ export interface Action {
  *   was taken off. - `NewBase`: equal already, the mark says so from now on. - `TakeOver`: its owner is gone.
  * - `Metadata`, `PolicyChanged`: mark or declared metadata only. - `Flip`, `FlipBack`: the authority moves.
  * - `Adopt`: equal content of another tool. - `SourceGone`, `TargetRemoved`, `ObjectDeleted`: clean-up.
+ * - `Resolved`, `Kept`: people settled a conflict for the source, or for ScaiVault's content as it stands.
  */
 export type Why =
   | "NewTarget"
@@ -175,6 +183,8 @@ export type Why =
   | "Flip"
   | "FlipBack"
   | "Adopt"
+  | "Resolved"
+  | "Kept"
   | "SourceGone"
   | "TargetRemoved"
   | "ObjectDeleted";
@@ -191,6 +201,12 @@ export interface TargetOutcome {
 /** A value that has to be read before the plan is final. */
 export type Need = { readonly kind: "SourceValue" } | { readonly kind: "TargetValue"; readonly target: TargetKind };
 
+/** One answer that people can give to a conflict, and the one action at ScaiVault that it comes to. */
+export interface Choice {
+  readonly keep: Authority;
+  readonly action: Action;
+}
+
 export interface PairPlan {
   readonly actions: readonly Action[];
   /** Actions that are held back by a brake, a fence, or a missing approval; they count into the plan's hash. */
@@ -199,8 +215,12 @@ export interface PairPlan {
   readonly needs: readonly Need[];
   /** Targets that are written, or would be but for {@link TargetInput.deferred}; certain before the needs are read. */
   readonly writes: readonly { readonly target: TargetKind; readonly kind: ActionKind }[];
-  /** Authority in force: that of the spec, unless a flip is held. Secrets are rendered from this side. */
+  /** Answers that people may give to this pair's conflict; none where there is no conflict, or none that we may settle. */
+  readonly choices: readonly Choice[];
+  /** Authority in force: that of the spec, unless a flip is held. */
   readonly authority: Authority;
+  /** The side that Secrets are rendered from: that of the authority, or ScaiVault where people kept its content. */
+  readonly secretsFrom: Authority;
   readonly fence?: "FlipHeld" | "AuthorityFenced";
   /** After these actions the pair is worth planning again at once (a flip takes two steps). */
   readonly again: boolean;

@@ -15,7 +15,10 @@ export interface Mark {
   /** The target's own version that the content was written as; `-` where the target has none (Secrets). */
   readonly targetVersion: string;
   readonly authority: Authority;
-  /** `<deletionPolicy>/<cleanupPolicy>/<shape>`: the policies that stood when it was written, and what shaped it. */
+  /**
+   * `<deletionPolicy>/<cleanupPolicy>/<shape>`: the policies that stood when it was written, and what shaped it. In ScaiVault
+   * `/kept` or `/reverts=<count>` may follow: people kept its content, or another writer's changes were undone.
+   */
   readonly policy: string;
   /** Keyed and bound to the target, so that equal values of two targets differ. */
   readonly fingerprint: string;

@@ -1,4 +1,4 @@
-import { type Mark, payloadFromText, type SecretPayload } from "../../model/index.ts";
+import { type Authority, type Mark, payloadFromText, type SecretPayload } from "../../model/index.ts";
 import type { RenderedContent, TargetObservation } from "../../ports/index.ts";
 import {
   createKeyRing,
@@ -72,6 +72,8 @@ export class PairWorld {
   hasSecret = true;
   vaultGoneBelieved = false;
   vaultUnknown = false;
+  /** Somebody deleted the path, and ScaiVault still retains it. */
+  vaultSoftDeleted = false;
   /** What this process saw in ScaiVault last; a restart forgets it. */
   vaultSeen: TargetInput["lastSeen"];
   markMoved = false;
@@ -161,6 +163,7 @@ export class PairWorld {
       metadataAsDeclared: true,
       fence: "",
     } as const;
+    if (kind === "ScaiVault" && this.vaultSoftDeleted) return { presence: "SoftDeleted", ...none };
     if (target.value === undefined) return { presence: "Absent", ...none };
     const mark = readMark(ring, this.targetID(kind), target.marked);
     const version = kind === "ScaiVault" ? String(target.version) : "";
@@ -186,11 +189,14 @@ export class PairWorld {
   }
 
   /** The plan, with values read as often as it asks; what it would write, by target. */
-  plan(approved = false): { plan: PairPlan; input: PairInput; rendered: Map<TargetKind, RenderedContent> } {
+  plan(
+    approved = false,
+    keep?: Authority,
+  ): { plan: PairPlan; input: PairInput; rendered: Map<TargetKind, RenderedContent> } {
     const read = { source: false, targets: new Set<TargetKind>() };
     for (let round = 0; ; round += 1) {
       const rendered = new Map<TargetKind, RenderedContent>();
-      const input = this.input(approved, read, rendered);
+      const input = { ...this.input(approved, read, rendered, keep), ...(keep === undefined ? {} : { keep }) };
       const plan = planPair(input);
       if (plan.needs.length === 0) return { plan, input, rendered };
       if (round > 4) throw new Error("the planner asks for values without end");
@@ -206,6 +212,7 @@ export class PairWorld {
     approved: boolean,
     read: { source: boolean; targets: ReadonlySet<TargetKind> },
     rendered: Map<TargetKind, RenderedContent>,
+    keep?: Authority,
   ): PairInput {
     const kinds: TargetKind[] = [
       ...(this.hasVault ? (["ScaiVault"] as const) : []),
@@ -220,9 +227,10 @@ export class PairWorld {
       targets: kinds.map((kind) => this.targetInput(kind, {})),
       brakes: this.brakes,
       approved,
+      ...(keep === undefined ? {} : { keep }),
     };
     // The side that is in force decides what Secrets are rendered from.
-    const { authority } = planPair(bare);
+    const { secretsFrom } = planPair(bare);
     const withValues = (kind: TargetKind, inForce: string): TargetInput => {
       const fromVault = inForce === "ScaiVault" && kind === "KubernetesSecret";
       const wantedValue = fromVault
@@ -243,11 +251,15 @@ export class PairWorld {
         ...(wanted !== undefined && print !== undefined
           ? { sourceEqualsMark: fingerprintMatches(ring, this.targetID(kind), wanted, print) }
           : {}),
+        ...(held === undefined ? {} : { held: true }),
+        ...(held !== undefined && print !== undefined
+          ? { targetEqualsMark: fingerprintMatches(ring, this.targetID(kind), held, print) }
+          : {}),
         ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: sameContent(wanted, held) } : {}),
       });
     };
-    const first = { ...bare, targets: kinds.map((kind) => withValues(kind, authority)) };
-    const second = planPair(first).authority;
+    const first = { ...bare, targets: kinds.map((kind) => withValues(kind, secretsFrom)) };
+    const second = planPair(first).secretsFrom;
     rendered.clear();
     return { ...bare, targets: kinds.map((kind) => withValues(kind, second)) };
   }
@@ -281,8 +293,12 @@ export class PairWorld {
   }
 
   /** Plans and carries out; what a crash after `limit` actions leaves behind is kept. */
-  step(options: { approved?: boolean; limit?: number } = {}): { plan: PairPlan; done: Done[]; input: PairInput } {
-    const { plan, input, rendered } = this.plan(options.approved ?? false);
+  step(options: { approved?: boolean; limit?: number; keep?: Authority } = {}): {
+    plan: PairPlan;
+    done: Done[];
+    input: PairInput;
+  } {
+    const { plan, input, rendered } = this.plan(options.approved ?? false, options.keep);
     const done: Done[] = [];
     for (const action of plan.actions.slice(0, options.limit ?? plan.actions.length)) {
       const target = this.target(action.target);
@@ -309,8 +325,12 @@ export class PairWorld {
       return;
     }
     const before = observed.observation.mark.state === "Valid" ? observed.observation.mark.mark : undefined;
+    const kept =
+      action.why === "Kept" && target.value !== undefined ? this.render(action.target, target.value) : content;
     const print =
-      content === undefined ? before?.fingerprint : fingerprint(ring, this.targetID(action.target), content);
+      kept === undefined || action.why === "Metadata"
+        ? before?.fingerprint
+        : fingerprint(ring, this.targetID(action.target), kept);
     if (print === undefined || action.mark === undefined) throw new Error("a mark without its content");
     const writes = action.kind === "Create" || action.kind === "Update" || action.kind === "Restore";
     if (writes) {
@@ -328,7 +348,7 @@ export class PairWorld {
       version: action.mark.version,
       targetVersion: action.target === "ScaiVault" ? String(target.version) : "k1",
       authority: action.mark.authority,
-      policy: policyField(this.policies.deletionPolicy, this.policies.cleanupPolicy, observed.shape),
+      policy: policyField(this.policies.deletionPolicy, this.policies.cleanupPolicy, observed.shape, action.mark.note),
       fingerprint: print,
     };
     target.marked = writeMark(ring, this.targetID(action.target), mark);
