@@ -1,7 +1,10 @@
 // The process: signals, environment, command line. What the commands are made of is wired in compose.ts.
 import { readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { createInterface } from "node:readline/promises";
 import { text as readText } from "node:stream/consumers";
 import { configCommand, type ConnectionWork } from "./cli/config.ts";
+import { conflictsCommand } from "./cli/conflicts.ts";
+import { resolveCommand } from "./cli/resolve.ts";
 import { doctorCommand } from "./cli/doctor.ts";
 import { planCommand } from "./cli/plan.ts";
 import { runProgram } from "./cli/program.ts";
@@ -20,6 +23,17 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => 
 const verdict = refuseDangerousEnvironment(process.env);
 for (const name of verdict.remove) delete process.env[name];
 
+async function confirm(question: string): Promise<boolean> {
+  const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(?:es)?$/i.test((await terminal.question(`${question} [y/N] `, { signal: abort.signal })).trim());
+  } catch {
+    return false;
+  } finally {
+    terminal.close();
+  }
+}
+
 const io: CommandIO = {
   environment: { ...process.env },
   readStdin: () => readText(process.stdin),
@@ -34,6 +48,7 @@ const io: CommandIO = {
     new Promise((resolve, reject) => {
       process.stdout.write(content, (error) => (error === null || error === undefined ? resolve() : reject(error)));
     }),
+  ...(process.stdin.isTTY && process.stderr.isTTY ? { confirm } : {}),
   progress: (line) => void process.stderr.write(`${line}\n`),
   colours: process.stdout.isTTY && !("NO_COLOR" in process.env) && process.env["TERM"] !== "dumb",
   signal: abort.signal,
@@ -56,6 +71,8 @@ if (verdict.problems.length > 0) {
       init: async (place, given, options, own) => (await connection()).init(place, given, options, own),
       clear: async (place, own) => (await connection()).clear(place, own),
     }),
+    conflictsCommand(async (query, own) => (await import("./status.ts")).readStatus(query, own)),
+    resolveCommand(async (query, own) => (await import("./conflicts.ts")).openConflict(query, own)),
     supportBundleCommand(async (query, run) => (await import("./gather-support.ts")).gatherSupport(query, run)),
     versionCommand(VERSION),
   ];

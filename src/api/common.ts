@@ -66,12 +66,36 @@ export const conditions = described(z.array(condition).max(16), "Conditions by t
   "x-kubernetes-list-map-keys": ["type"],
 });
 
+const conflictSide = (side: string) =>
+  described(
+    z.object({
+      base: statusText(`Version of ${side} that both sides held.`, 128).optional(),
+      now: statusText(`Version of ${side} now; absent: it is not there.`, 128).optional(),
+    }),
+    `Versions of ${side}.`,
+  );
+
+export const conflict = described(
+  z.object({
+    source: conflictSide("the source"),
+    scaivault: conflictSide("the path in ScaiVault"),
+    keepSource: statusText(
+      "Hash that the annotation approve takes to write ScaiVault from the source.",
+      128,
+    ).optional(),
+    keepScaiVault: statusText("Hash that the annotation approve takes to keep what ScaiVault holds.", 128).optional(),
+  }),
+  "What the two sides of a conflict hold, by version, and the hashes that settle it.",
+);
+export type Conflict = z.infer<typeof conflict>;
+
 export const problem = described(
   z.object({
     path: statusText("Source path, ScaiVault path or Secret that the problem is about.", 600),
     reason: described(z.string().min(1).max(64), "One word out of the table of reasons."),
     message: statusText("One line for people; never a value.", 512),
     since: timestamp("When it was first seen."),
+    conflict: conflict.optional(),
   }),
   "One problem.",
 );

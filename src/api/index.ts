@@ -1,5 +1,5 @@
 export { check, type CheckOptions, type SchemaPath, type SchemaProblem, type SchemaProblemCode } from "./check.ts";
-export type { BackendCounts, Condition, Counts, ObjectMetadata, PlanStatus, Problem } from "./common.ts";
+export type { BackendCounts, Condition, Conflict, Counts, ObjectMetadata, PlanStatus, Problem } from "./common.ts";
 export { customResourceDefinitions } from "./crds.ts";
 export {
   defaults,

@@ -10,6 +10,8 @@ export interface CommandIO {
   writeNewFile?(path: string, content: Uint8Array): Promise<void>;
   /** Writes bytes to standard output. */
   writeBytes?(content: Uint8Array): Promise<void>;
+  /** Asks a person yes or no; absent where nobody sits at a terminal. Anything but yes is no. */
+  confirm?(question: string): Promise<boolean>;
   /** One line of progress for people; goes to standard error. */
   progress(line: string): void;
   /** Whether standard output is a terminal that takes colours; default false. */
@@ -49,6 +51,7 @@ export interface CommandResult {
 
 /** A command as data: one place parses arguments and renders, so that all commands look and behave alike. */
 export interface CommandDefinition {
+  /** One word, or two for a command below another one that stands before it in the list. */
   readonly name: string;
   /** One line for the list of commands. */
   readonly summary: string;

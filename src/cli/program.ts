@@ -26,8 +26,12 @@ export async function runProgram(
       outputError: (text, write) => write(`${cleanText(text.trim().replaceAll("\n", " "), 400)} (--help says more)\n`),
     });
   for (const definition of commands) {
-    const command = program
-      .command(definition.name)
+    const [name = "", below] = definition.name.split(" ");
+    // Options after the lower command's name are its own.
+    const parent = below === undefined ? program : program.commands.find((one) => one.name() === name);
+    const command = (parent ?? program)
+      .command(below ?? name)
+      .enablePositionalOptions()
       .summary(definition.summary)
       .description(definition.description ?? definition.summary);
     for (const argument of definition.arguments)

@@ -26,6 +26,23 @@ export const clusterOptions = [
   { name: "context", flags: "--context <name>", description: "context of the kubeconfig; default its current one" },
 ] as const;
 
+/** `-n`, `--all`: which namespaces a command that lists looks at. */
+export const namespaceOptions = [
+  { name: "namespace", flags: "-n, --namespace <name>", description: "namespace; default that of the context" },
+  { name: "all", flags: "-A, --all", description: "all namespaces" },
+] as const;
+
+/** What such a command asks for. */
+export function queryOf(args: CommandArguments): StatusQuery {
+  const name = textOption(args, "namespace");
+  const all = args.options["all"] === true || args.options["allNamespaces"] === true;
+  return {
+    kubeconfig: textOption(args, "kubeconfig"),
+    context: textOption(args, "context"),
+    namespace: all ? "all" : name === undefined ? undefined : { name },
+  };
+}
+
 export function textOption(args: CommandArguments, name: string): string | undefined {
   const value = args.options[name];
   return typeof value === "string" ? value : undefined;
@@ -64,17 +81,8 @@ async function handle(read: StatusReader, args: CommandArguments, io: CommandIO)
     const message = "--limit: write a whole number";
     return { exitCode: exitCodes.usage, data: { error: { reason: "InvalidSpec", message } }, text: message };
   }
-  const name = textOption(args, "namespace");
-  const all = args.options["allNamespaces"] === true;
   try {
-    const seen = await read(
-      {
-        kubeconfig: textOption(args, "kubeconfig"),
-        context: textOption(args, "context"),
-        namespace: all ? "all" : name === undefined ? undefined : { name },
-      },
-      io,
-    );
+    const seen = await read(queryOf(args), io);
     const report = statusReport(seen.backends, seen.syncs, systemClock.now());
     const text = renderStatus(report, { colours: io.colours === true, limit: Number(limit) });
     return { exitCode: statusExitCode(report), data: report, text };

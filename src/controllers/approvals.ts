@@ -1,6 +1,8 @@
 import { annotations } from "../api/index.ts";
 import { heldActions, type HeldPlan, planApproved, planHash } from "../decide/index.ts";
-import type { Action, PairPlan } from "../decide/types.ts";
+import type { Action, Choice, PairPlan } from "../decide/types.ts";
+import type { Authority } from "../model/index.ts";
+import type { PairResult } from "./evaluate.ts";
 import type { Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -10,6 +12,12 @@ export interface Approval {
   readonly hash: string;
   /** `Given`: the annotation approves exactly this, and was not used yet. `Running`: it was used, and this is what is left of it. */
   readonly state: "None" | "Given" | "Running";
+}
+
+/** The answer that people gave to the conflict of one secret. */
+export interface Answer extends Choice {
+  /** See {@link Approval}. */
+  readonly state: "Given" | "Running";
 }
 
 /** An approval that was used: what it named and was not done yet goes on by it, and nothing else does. */
@@ -46,11 +54,39 @@ export class Approvals {
   }
 
   /** The annotation is used for these plans from now on; the status that says so has to stand before. */
-  use(subject: Subject, plans: readonly PairPlan[]): void {
+  use(subject: Subject, plans: HeldPlan["plans"]): void {
     const { uid, generation } = subject.sync.metadata;
     const left = new Map([...heldActions(plans)].map(([text, action]) => [text, placeOf(action)]));
     const hash = subject.sync.metadata.annotations?.[annotations.approve] ?? "";
     this.#used.set(subject.key, { uid, generation, hash, atMs: this.#world.clock.monotonic(), left });
+  }
+
+  /** The answers that the annotation gives to conflicts, or gave and that are not carried out yet, by source path. */
+  answers(subject: Subject, results: readonly PairResult[]): ReadonlyMap<string, Answer> {
+    const annotation = subject.sync.metadata.annotations?.[annotations.approve];
+    const found = new Map<string, Answer>();
+    for (const { context, plan } of results) {
+      for (const choice of plan.choices) {
+        const plans = [{ held: [choice.action] }];
+        const given =
+          annotation !== undefined && planApproved(this.#world.ring, this.#input(subject, plans), annotation);
+        if (given || this.#isLeft(subject, plans))
+          found.set(context.path, { ...choice, state: given ? "Given" : "Running" });
+      }
+    }
+    return found;
+  }
+
+  /** Hashes that settle the conflict of one secret, by the side that is kept. */
+  hashes(subject: Subject, { choices }: PairPlan): ReadonlyMap<Authority, string> {
+    return new Map(
+      choices.map(({ keep, action }) => {
+        const shown = subject.sync.status?.problems?.find(({ path, conflict }) => path === action.ref && conflict);
+        const previous = keep === "Source" ? shown?.conflict?.keepSource : shown?.conflict?.keepScaiVault;
+        const input = { ...this.#input(subject, [{ held: [action] }]), previous };
+        return [keep, planHash(this.#world.ring, input)];
+      }),
+    );
   }
 
   /** It was carried out. */
@@ -69,7 +105,7 @@ export class Approvals {
     this.#used.delete(key);
   }
 
-  #isLeft(subject: Subject, plans: readonly PairPlan[]): boolean {
+  #isLeft(subject: Subject, plans: HeldPlan["plans"]): boolean {
     const used = this.#used.get(subject.key);
     const { uid, generation } = subject.sync.metadata;
     if (used?.uid !== uid || used.generation !== generation) return false;
@@ -77,7 +113,7 @@ export class Approvals {
     return [...heldActions(plans).keys()].every((text) => used.left.has(text));
   }
 
-  #input(subject: Subject, plans: readonly PairPlan[]): HeldPlan {
+  #input(subject: Subject, plans: HeldPlan["plans"]): HeldPlan {
     const { uid, generation } = subject.sync.metadata;
     const previous = subject.sync.status?.plan?.hash;
     const nowMs = this.#world.clock.now();

@@ -219,8 +219,12 @@ function lastSeen(
 
 /** A copy stood there: status says so, or this process made it. */
 function wasThere(subject: Subject, target: BoundTarget, marks: Memory["marks"]): boolean {
-  if (target.kind === "KubernetesSecret" && marks.wrote(target.targetID)) return true;
-  return (subject.sync.status?.targets ?? []).some(
+  if (marks.wrote(target.targetID)) return true;
+  const { targets = [], problems = [] } = subject.sync.status ?? {};
+  // A path that somebody deleted holds no version any more: the conflict that this is remembers that it was there.
+  if (target.kind === "ScaiVault" && problems.some(({ path, conflict }) => path === target.ref && conflict))
+    return true;
+  return targets.some(
     ({ kind, ref, sourceVersion }) => kind === target.kind && ref === target.ref && sourceVersion !== undefined,
   );
 }

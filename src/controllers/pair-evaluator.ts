@@ -1,6 +1,7 @@
 import { datedVersion, isStoreWide } from "../catalogue/index.ts";
 import type { ActionKind, SourceState } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
+import type { Authority } from "../model/index.ts";
 import type { Reservation, WriteLane } from "../ports/index.ts";
 import { ComparisonMemo } from "./comparison-memo.ts";
 import { type EvaluatedTarget, evaluatePair, type PairResult } from "./evaluate.ts";
@@ -12,11 +13,13 @@ import { type Pair, sourceIDFor, type Subject } from "./subject.ts";
 import { brakesFor } from "./sync-brakes.ts";
 import type { Lane, World } from "./world.ts";
 
-/** How a pair is looked at: how urgent it is, how old ScaiVault's answers may be, whether its plan is approved. */
+/** How pairs are looked at: how urgent it is, how old ScaiVault's answers may be, what people approved of them. */
 export interface Look {
   readonly lane: string;
   readonly notBeforeMs: number;
   readonly approved: boolean;
+  /** Answers to conflicts, by source path. */
+  readonly answers?: ReadonlyMap<string, { readonly keep: Authority }>;
 }
 
 /** How urgent a write to ScaiVault is. */
@@ -41,7 +44,7 @@ export class PairEvaluator {
   async evaluate(
     subject: Subject,
     pair: Pair,
-    { lane, notBeforeMs, approved }: Look,
+    { lane, notBeforeMs, approved, answers }: Look,
     signal: AbortSignal,
   ): Promise<PairResult> {
     const world = this.#world;
@@ -50,13 +53,14 @@ export class PairEvaluator {
     const options = { notBeforeMs, lane: scaivaultLane, ...this.#memory };
     const assume = source.state === "Present" && this.#isFirstCopy(subject, pair);
     const targets = await gatherTargets(world, subject, pair, { ...options, assume }, signal);
-    const result = await this.#plan(subject, pair, { source, targets, approved }, signal);
+    const keep = answers?.get(pair.ref.path)?.keep;
+    const result = await this.#plan(subject, pair, { source, targets, approved, keep }, signal);
     const guessed = targets.some(({ observation }) => observation.assumed === true);
     if (!guessed || result.plan.actions.some(({ kind }) => kind === "Create")) return result;
     // Anything but a creation right now needs to know.
     releaseValues(result);
     const seen = await gatherTargets(world, subject, pair, options, signal);
-    return this.#plan(subject, pair, { source, targets: seen, approved }, signal);
+    return this.#plan(subject, pair, { source, targets: seen, approved, keep }, signal);
   }
 
   /**
@@ -77,7 +81,13 @@ export class PairEvaluator {
       source,
       targets,
       approved,
-    }: { readonly source: SourceState; readonly targets: readonly EvaluatedTarget[]; readonly approved: boolean },
+      keep,
+    }: {
+      readonly source: SourceState;
+      readonly targets: readonly EvaluatedTarget[];
+      readonly approved: boolean;
+      readonly keep: Authority | undefined;
+    },
     signal: AbortSignal,
   ): Promise<PairResult> {
     const world = this.#world;
@@ -109,6 +119,7 @@ export class PairEvaluator {
           }
         },
         approved,
+        ...(keep === undefined ? {} : { keep }),
       },
       signal,
     );

@@ -1,6 +1,7 @@
 import type { PairReport, SyncSituation, TargetReport } from "../decide/index.ts";
 import type { Action, TargetOutcome } from "../decide/types.ts";
 import type { PairResult } from "./evaluate.ts";
+import type { Conflict } from "../api/index.ts";
 import type { ExecutedPair } from "./execute.ts";
 import type { SyncOutcome } from "./sync-outcome.ts";
 
@@ -13,7 +14,7 @@ export function situationOf(outcome: SyncOutcome): Evaluated {
   const count = (kinds: readonly Action["kind"][]) => held.filter(({ kind }) => kinds.includes(kind)).length;
   return {
     kind: "Evaluated",
-    pairs: outcome.pairs.map(({ result, executed }) => pairReport(result, executed)),
+    pairs: outcome.pairs.map(pairReport),
     problems: outcome.problems.map(({ path, error }) => ({ path, reason: error.reason, message: error.message })),
     plan: {
       hash: outcome.planHash,
@@ -26,15 +27,45 @@ export function situationOf(outcome: SyncOutcome): Evaluated {
   };
 }
 
-function pairReport(result: PairResult, executed: ExecutedPair | undefined): PairReport {
+type Pair = SyncOutcome["pairs"][number];
+
+function pairReport(pair: Pair): PairReport {
+  const { result, executed } = pair;
   const { context, plan } = result;
   const outcomes = executed?.outcomes ?? plan.outcomes;
   const version = context.source.state === "Present" ? context.source.version : undefined;
   return {
     path: context.path,
     ...(version === undefined ? {} : { sourceVersion: shownVersion(version) }),
-    targets: outcomes.map((outcome) => targetReport(result, executed, outcome)),
+    targets: outcomes.map((outcome) => ({
+      ...targetReport(result, executed, outcome),
+      ...conflictOf(pair, outcome),
+    })),
     held: plan.held.length,
+  };
+}
+
+/** What both sides hold by version, and what settles it: of a path in ScaiVault that people have to decide about. */
+function conflictOf({ result, answers }: Pair, { kind }: TargetOutcome): { readonly conflict?: Conflict } {
+  const { context, plan } = result;
+  if (kind !== "ScaiVault" || plan.choices.length === 0) return {};
+  const seen = context.targets.find(({ target }) => target.kind === kind)?.observation;
+  const mark = seen?.mark.state === "Valid" ? seen.mark.mark : undefined;
+  const { source } = context;
+  const [keepSource, keepScaiVault] = [answers.get("Source"), answers.get("ScaiVault")];
+  return {
+    conflict: {
+      source: {
+        ...(mark === undefined ? {} : { base: shownVersion(mark.version) }),
+        ...(source.state === "Present" ? { now: shownVersion(source.version) } : {}),
+      },
+      scaivault: {
+        ...(mark === undefined ? {} : { base: mark.targetVersion }),
+        ...(seen?.presence === "Present" ? { now: seen.version } : {}),
+      },
+      ...(keepSource === undefined ? {} : { keepSource }),
+      ...(keepScaiVault === undefined ? {} : { keepScaiVault }),
+    },
   };
 }
 

@@ -1,9 +1,9 @@
+import { sameAction } from "../decide/index.ts";
 import type { ActionKind } from "../decide/types.ts";
 import { SyncError } from "../errors/index.ts";
 import type { WriteLane } from "../ports/index.ts";
-import { Approvals } from "./approvals.ts";
+import { type Answer, Approvals } from "./approvals.ts";
 import type { PairResult } from "./evaluate.ts";
-import type { ExecutedPair } from "./execute.ts";
 import type { Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
 import { scopeOf } from "./metric-scope.ts";
@@ -87,19 +87,20 @@ export class SyncEvaluator {
     const results = await this.#evaluateAll(subject, pairs, { ...look, approved: false }, signal);
     const plans = results.map(({ plan }) => plan);
     const { state } = this.#approvals.of(subject, plans);
-    if (state === "Given" && !this.#world.dryRun) {
+    const answers = this.#approvals.answers(subject, results);
+    const given = [...answers.values()].find((answer) => answer.state === "Given");
+    if ((state === "Given" || given !== undefined) && !this.#world.dryRun) {
       await this.#approvalUsed(subject);
-      this.#approvals.use(subject, plans);
+      this.#approvals.use(subject, given === undefined ? plans : [{ held: [given.action] }]);
     }
-    if (state !== "None") {
-      // What is approved is the object's plan as a whole; each part that is held in it is planned anew, as approved.
-      const held = new Set(results.filter(({ plan }) => plan.held.length > 0).map(({ context }) => context.path));
-      const again = pairs.filter(({ ref }) => held.has(ref.path));
-      const approved = await this.#evaluateAll(subject, again, { ...look, approved: true }, signal);
-      for (const result of approved) {
-        const at = results.findIndex(({ context }) => context.path === result.context.path);
-        for (const old of results.splice(at, 1, result)) releaseValues(old);
-      }
+    // What is approved is the object's plan as a whole; each part that is held in it is planned anew, as approved.
+    const held = results.filter(({ plan }) => state !== "None" && plan.held.length > 0);
+    const due = new Set([...held.map(({ context }) => context.path), ...answers.keys()]);
+    const again = pairs.filter(({ ref }) => due.has(ref.path));
+    for (const result of await this.#evaluateAll(subject, again, { ...look, approved: true, answers }, signal)) {
+      const at = results.findIndex(({ context }) => context.path === result.context.path);
+      const stands = isAnswered(result, answers);
+      for (const old of stands ? results.splice(at, 1, result) : [result]) releaseValues(old);
     }
     return this.#settle(
       subject,
@@ -170,7 +171,7 @@ export class SyncEvaluator {
     planHash: string,
     signal: AbortSignal,
   ): Promise<SyncOutcome> {
-    const pairs: { result: PairResult; executed: ExecutedPair | undefined }[] = [];
+    const pairs: SyncOutcome["pairs"][number][] = [];
     const items = results.map(({ context }) => brakeItemOf(subject, context.path));
     this.#world.brakes.retain(subject.key, new Set(items));
     if (!this.#world.dryRun) holdPlans(this.#world, subject, results);
@@ -183,7 +184,7 @@ export class SyncEvaluator {
             : await this.#executor.run(subject, result, signal);
         releaseValues(result);
         for (const action of executed?.done ?? []) this.#approvals.done(subject.key, action);
-        pairs.push({ result, executed });
+        pairs.push({ result, executed, answers: this.#approvals.hashes(subject, result.plan) });
       }
     } finally {
       for (const result of results) releaseValues(result);
@@ -195,6 +196,12 @@ export class SyncEvaluator {
   #outcome(subject: Subject, pairs: SyncOutcome["pairs"], problems: SyncOutcome["problems"]): SyncOutcome {
     return { subject, pairs, problems, planHash: "", wrote: false };
   }
+}
+
+/** What an answer is carried out by is what people saw: had a side moved meanwhile, the conflict would be another. */
+function isAnswered({ context, plan }: PairResult, answers: ReadonlyMap<string, Answer>): boolean {
+  const answer = answers.get(context.path);
+  return answer === undefined || plan.actions.every((action) => sameAction(action, answer.action));
 }
 
 /** How urgent a write to ScaiVault is: what a person just changed or approved, then rotated values, first copies, marks. */

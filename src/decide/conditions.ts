@@ -1,4 +1,4 @@
-import type { Condition, Problem } from "../api/index.ts";
+import type { Condition, Conflict, Problem } from "../api/index.ts";
 import { cleanText, type Reason, reasons } from "../errors/index.ts";
 
 /** Types of conditions. `Ready` is always there; the others only while they are True. */
@@ -63,16 +63,28 @@ export function companions(reason: Reason, message: string): Verdict[] {
 
 /** Problems keep the time at which they were first seen. At most `max`, by path. */
 export function listProblems(
-  found: readonly { readonly path: string; readonly reason: Reason; readonly message: string }[],
+  found: readonly {
+    readonly path: string;
+    readonly reason: Reason;
+    readonly message: string;
+    readonly conflict?: Conflict;
+  }[],
   previous: readonly Problem[] | undefined,
   max: number,
   nowMs: number,
 ): Problem[] {
   const sorted = [...found].sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : a.reason < b.reason ? -1 : 1));
-  return sorted.slice(0, max).map(({ path, reason, message }) => {
+  return sorted.slice(0, max).map(({ path, reason, message, conflict }) => {
     const shown = cleanText(path, 600);
     const before = previous?.find((problem) => problem.path === shown && problem.reason === reason);
-    return { path: shown, reason, message: cleanText(message, 512), since: before?.since ?? timeText(nowMs) };
+    const since = before?.since ?? timeText(nowMs);
+    return {
+      path: shown,
+      reason,
+      message: cleanText(message, 512),
+      since,
+      ...(conflict === undefined ? {} : { conflict }),
+    };
   });
 }
 

@@ -42,7 +42,7 @@ export {
   sourcePath,
   type SubtreeMapping,
 } from "./paths.ts";
-export { heldActions, heldCounts, type HeldPlan, planApproved, planHash } from "./plan-hash.ts";
+export { heldActions, heldCounts, type HeldPlan, planApproved, planHash, sameAction } from "./plan-hash.ts";
 export { planPair } from "./planner.ts";
 export {
   type DeclaredRegistration,

@@ -49,6 +49,11 @@ export function heldActions(plans: HeldPlan["plans"]): ReadonlyMap<string, Actio
   return new Map(plans.flatMap(({ held }) => held).map((action) => [actionText(action), action]));
 }
 
+/** Whether two actions are one and the same for an approval. */
+export function sameAction(a: Action, b: Action): boolean {
+  return actionText(a) === actionText(b);
+}
+
 /** Fields are JSON texts in a list, so that none can run into another. */
 function actionText(action: Action): string {
   const { kind, target, path, ref, from, fromVersion, why, over, mark } = action;

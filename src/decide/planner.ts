@@ -223,7 +223,8 @@ function secretFromScaiVault(context: PairContext, vault: TargetInput, secret: T
 function planOf(context: PairContext, verdicts: readonly Verdict[], needs: readonly Need[] = []): PairPlan {
   const { input, authority, fence } = context;
   const wait = input.policies.apply === "OnApproval" && !input.approved && input.keep === undefined;
-  const shown = verdicts.map((verdict) =>
+  const asked = input.keep === undefined ? verdicts : verdicts.map(onlyAnswer);
+  const shown = asked.map((verdict) =>
     wait && verdict.action !== undefined ? waitForApproval(verdict, verdict.action) : verdict,
   );
   const fenced = fence === "FlipHeld" ? shown.map(showFlipHeld) : shown;
@@ -248,6 +249,14 @@ function secretsFrom({ input: { source, policies }, authority, vault }: PairCont
   const { version, older, numbered } = source;
   const need = { kind: "SourceValue" } as const;
   return secretFollows(vault, { from: "Source", sourceID: "", version, older, numbered, need }).from;
+}
+
+/** An answer to a conflict does what it says and nothing else; the rest is planned when that is done. */
+function onlyAnswer(verdict: Verdict): Verdict {
+  const { action, outcome: one } = verdict;
+  if (action === undefined || (one.kind === "ScaiVault" && (action.why === "Resolved" || action.why === "Kept")))
+    return verdict;
+  return { outcome: one };
 }
 
 function writesOf({ outcome: { kind: target }, action, writes }: Verdict): PairPlan["writes"] {

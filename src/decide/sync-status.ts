@@ -1,4 +1,4 @@
-import { MAX_PROBLEMS, type SecretSyncStatus } from "../api/index.ts";
+import { type Conflict, MAX_PROBLEMS, type SecretSyncStatus } from "../api/index.ts";
 import { type Reason, reasons } from "../errors/index.ts";
 import { companions, listProblems, sameStatus, stamp, timeText, type Verdict } from "./conditions.ts";
 import type { TargetKind, TargetOutcome } from "./types.ts";
@@ -7,6 +7,8 @@ import type { TargetKind, TargetOutcome } from "./types.ts";
 export interface TargetReport extends TargetOutcome {
   readonly sourceVersion?: string;
   readonly targetVersion?: string;
+  /** What both sides hold, where people may settle it. */
+  readonly conflict?: Conflict;
   /** With apply: Never; names only. */
   readonly keys?: {
     readonly equal: number;
@@ -141,6 +143,7 @@ interface Bad {
   readonly reason: Reason;
   readonly message: string;
   readonly state: TargetOutcome["state"];
+  readonly conflict?: Conflict;
 }
 
 /** Everything that keeps the object from being Ready. */
