@@ -168,7 +168,7 @@ async function settled(
     const object = await conflict.read();
     const status = (object?.status ?? {}) as { readonly lastHandledApproval?: unknown };
     taken ||= status.lastHandledApproval === hash;
-    if (taken && object !== undefined && findConflict(object, kind, path) === undefined) {
+    if (taken && object !== undefined && isSettled(object, kind, path)) {
       const text = [...data.plan, `settled: ${data.keep} is kept`].join("\n");
       return { exitCode: compareCodes.same, data: { ...data, done: true }, text };
     }
@@ -181,9 +181,20 @@ async function settled(
   return { exitCode: compareCodes.found, data: { ...data, done: false, taken }, text: [...data.plan, why].join("\n") };
 }
 
-function findConflict(object: SeenObject, kind: KindInfo["kind"], path: string): ShownConflict | undefined {
+/** The conflict is gone, and the Secret has followed: where nothing else is in conflict the object says so by being Ready. */
+function isSettled(object: SeenObject, kind: KindInfo["kind"], path: string): boolean {
+  const { conditions = [] } = (object.status ?? {}) as { conditions?: readonly { type: string; status: string }[] };
+  const ready = conditions.some(({ type, status }) => type === "Ready" && status === "True");
+  return findConflict(object, kind, path) === undefined && (ready || conflictsOf(object, kind).length > 0);
+}
+
+function conflictsOf(object: SeenObject, kind: KindInfo["kind"]): ShownConflict[] {
   const [backends, syncs] = kind === "SecretSync" ? [[], [object]] : [[object], []];
-  return conflictsReport(backends, syncs).conflicts.find((one) => one.path === path && one.source !== undefined);
+  return conflictsReport(backends, syncs).conflicts.filter(({ source }) => source !== undefined);
+}
+
+function findConflict(object: SeenObject, kind: KindInfo["kind"], path: string): ShownConflict | undefined {
+  return conflictsOf(object, kind).find((one) => one.path === path);
 }
 
 function hashOf({ status }: SeenObject, path: string, keep: Keep): string | undefined {

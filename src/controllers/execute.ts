@@ -55,6 +55,11 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
       if (error instanceof NotLeaderError) throw error;
       const failed = toSyncError(error, `${action.kind} ${action.ref}`);
       errors.push(failed);
+      // ScaiVault is not as it was when the other target was planned for it: that one is planned anew, too.
+      if (failed.code === "fence" && action.target === "ScaiVault") {
+        outcomes.set(action.target, failedOutcome(action, failed));
+        break;
+      }
       if (failed.reason === "RateLimited" && action.kind === "Create") {
         // A first copy that waits for its turn is under way, and need not say more than it did before.
         outcomes.set(action.target, {
@@ -66,16 +71,14 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
         });
         continue;
       }
-      outcomes.set(action.target, {
-        kind: action.target,
-        ref: action.ref,
-        state: failed.kind === "waiting" ? "Held" : "Failed",
-        reason: failed.reason,
-        message: failed.message,
-      });
+      outcomes.set(action.target, failedOutcome(action, failed));
     }
   }
   return { outcomes: [...outcomes.values()], done, now, errors };
+}
+
+function failedOutcome({ target: kind, ref }: Action, { kind: how, reason, message }: SyncError): TargetOutcome {
+  return { kind, ref, state: how === "waiting" ? "Held" : "Failed", reason, message };
 }
 
 function settled(action: Action, target: EvaluatedTarget): TargetOutcome {

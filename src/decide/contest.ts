@@ -67,6 +67,16 @@ export function isKept(vault: TargetInput): boolean {
   return mark !== undefined && parsePolicyField(mark.policy)?.kept === true;
 }
 
+/** What status says of it. */
+export function keptMessage({ ref, observation }: TargetInput, sourceVersion: string): string {
+  return `${ref} keeps version ${observation.version} of ScaiVault; source version ${shown(sourceVersion)} was not taken`;
+}
+
+/** The number alone of a version that carries its time; nothing of a keyed hash. */
+function shown(version: string): string {
+  return version.startsWith("content-") ? "now" : (version.split("@")[0] ?? version);
+}
+
 /** What a Secret follows under authority Source: ScaiVault, where people kept its content for this version of the source. */
 export function secretFollows(vault: TargetInput | undefined, fromSource: Wanted): Wanted {
   if (vault === undefined || !isKept(vault)) return fromSource;

@@ -426,10 +426,11 @@ describe("a conflict that people settle", () => {
       // A restart, and a spec that lets the source win.
       world.vaultSeen = undefined;
       world.reads = 0;
-      expect(look(world)).toMatchObject({ K: "InSync InSync", actions: [], choices: [] });
+      const stands = column === "manual, Source" ? "InSync ScaiVaultKept" : "InSync SourceChanged";
+      expect(look(world)).toMatchObject({ V: stands, K: "InSync InSync", actions: [], choices: [] });
       if (column === "manual, Source") {
         world.policies = { ...world.policies, conflictResolution: "remote_wins" };
-        expect(look(world)).toMatchObject({ ...nothing, actions: [] });
+        expect(look(world)).toMatchObject({ V: stands, K: "InSync InSync", actions: [] });
       }
       expect(world.reads).toBe(0);
     },
@@ -485,6 +486,17 @@ describe("a conflict that people settle", () => {
     world.settle();
     expect(contents(world)).toEqual({ S: B, V: C, K: C });
     expect(look(world)).toMatchObject({ V: "InSync SourceChanged", K: "InSync InSync" });
+  });
+
+  it("ends when the source becomes the authority again, by approval", () => {
+    const world = worldOf({ name: "", cells: same(nothing), given: bothChange }, "local_wins");
+    world.settle();
+    expect(contents(world)).toEqual({ S: B, V: C, K: C });
+    world.policies = { ...world.policies, ...policiesOf.remote_wins };
+    expect(look(world)).toMatchObject({ V: "Held AuthorityFenced", held: ["Update V FlipBack", "Update K FlipBack"] });
+    world.step({ approved: true });
+    expect(contents(world)).toEqual({ S: B, V: B, K: B });
+    expect(look(world)).toMatchObject({ ...nothing, actions: [] });
   });
 
   it("settles a flip that is held", () => {

@@ -1,4 +1,5 @@
-import { contested, isKept } from "./contest.ts";
+import type { Mark } from "../model/index.ts";
+import { contested, isKept, keptMessage } from "./contest.ts";
 import { parsePolicyField } from "./mark.ts";
 import {
   type Check,
@@ -189,7 +190,7 @@ function marksOfOthers(following: Following): Verdict | undefined {
         `${target.ref}: ${otherOwner} says that ScaiVault is the authority`,
       );
     return inSync
-      ? outcome(target, "InSync", "InSync", `kept by ${otherOwner}`)
+      ? right(target, mark, `kept by ${otherOwner}`)
       : outcome(
           target,
           "Pending",
@@ -215,9 +216,17 @@ function settled({ context, target, wanted }: Following): Verdict | undefined {
   const mark = ownMark(target);
   if (mark === undefined || reshaped(target, mark)) return undefined;
   if (!holdsWanted(target, wanted, mark) && !flipsWithScaiVault(context, target)) return undefined;
+  // What ScaiVault kept as the authority was never the source's: it is written when that is the authority again.
+  if (context.authority === "Source" && mark.authority === "ScaiVault" && isKept(target)) return undefined;
   const why = remarkWhy(context, target, mark);
-  if (why === undefined) return outcome(target, "InSync", "InSync", "");
+  if (why === undefined) return right(target, mark, "");
   return gated(target, makeAction(context, target, wanted, "Mark", why), gateOf(context, target, wanted, why));
+}
+
+/** In sync, or kept by people although the source holds another content. */
+function right(target: TargetInput, { version }: Mark, message: string): Verdict {
+  if (target.kind !== "ScaiVault" || !isKept(target)) return outcome(target, "InSync", "InSync", message);
+  return outcome(target, "InSync", "ScaiVaultKept", keptMessage(target, version));
 }
 
 /** At a flip the Secret holds the very source version that ScaiVault holds, so nothing has to be read. */

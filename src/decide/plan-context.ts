@@ -142,14 +142,19 @@ export function remarkWhy(context: PairContext, target: TargetInput, mark: Mark)
 }
 
 /** What the mark in ScaiVault says beside the ordinary after an action. A new version of the source begins anew. */
-function noteAfter(target: TargetInput, wanted: Pick<Wanted, "sourceID" | "version">, why: Why): MarkNote {
+function noteAfter(
+  target: TargetInput,
+  wanted: Pick<Wanted, "sourceID" | "version">,
+  kind: ActionKind,
+  why: Why,
+): MarkNote {
   const mark = ownMark(target);
   if (why === "Kept") return { kept: true, reverts: 0 };
   if (why === "Resolved" || mark?.version !== wanted.version || mark.source !== wanted.sourceID) return noNote;
   const { kept, reverts } = parsePolicyField(mark.policy) ?? noNote;
   if (why === "Drift") return { kept: false, reverts: reverts + 1 };
-  // Equal to the source by now: there is nothing left that was kept.
-  return { kept: kept && why !== "NewBase", reverts };
+  // Equal to the source by now, or written from it: there is nothing left that was kept.
+  return { kept: kept && kind === "Mark" && why !== "NewBase", reverts };
 }
 
 export function makeAction(
@@ -172,7 +177,7 @@ export function makeAction(
       source: wanted.sourceID,
       version: wanted.version,
       authority: context.authority,
-      ...(target.kind === "ScaiVault" ? { note: noteAfter(target, wanted, why) } : {}),
+      ...(target.kind === "ScaiVault" ? { note: noteAfter(target, wanted, kind, why) } : {}),
     },
   };
 }

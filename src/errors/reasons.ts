@@ -27,6 +27,10 @@ export const reasons = {
     kind: "ok",
     hint: "The old store changed after the flip; ScaiVault is the authority, nothing is written.",
   },
+  ScaiVaultKept: {
+    kind: "ok",
+    hint: "People kept what ScaiVault holds; the source's next version is written again.",
+  },
   Suspended: { kind: "waiting", hint: "Set spec.suspend to false to go on." },
   Progressing: { kind: "transient", hint: "The first copy is under way." },
 
@@ -183,11 +187,11 @@ export const reasons = {
   },
   BothChanged: {
     kind: "waiting",
-    hint: "Source and ScaiVault both changed; make them equal or choose a conflictResolution.",
+    hint: "Source and ScaiVault both changed; settle it with `scaivault-operator conflicts`, make them equal, or choose a conflictResolution.",
   },
   TargetChanged: {
     kind: "waiting",
-    hint: "ScaiVault was changed by another writer; make both sides equal or choose a conflictResolution.",
+    hint: "ScaiVault was changed by another writer; settle it with `scaivault-operator conflicts`, make both sides equal, or choose a conflictResolution.",
   },
   BaseUnknown: {
     kind: "waiting",

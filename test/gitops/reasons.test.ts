@@ -18,6 +18,7 @@ const expected: Record<Reason, Health> = {
   SourceGoneRetained: "Healthy",
   Retired: "Healthy",
   SourceChanged: "Healthy",
+  ScaiVaultKept: "Healthy",
   Suspended: "Suspended",
   BackendSuspended: "Suspended",
   Progressing: "Progressing",
