@@ -157,7 +157,7 @@ describe("conflicts", () => {
     expect(await list()).toMatchObject({ code: 0, conflicts: [] });
   });
 
-  it("keeps ScaiVault's content without a version; the next version of the source is written again", async () => {
+  it("keeps ScaiVault's content without a version (ScaiVaultKept); the next version of the source is written again", async () => {
     const values = await conflict("kept");
     const shown = await resolve("kept", "scaivault");
     expect(shown.stdout).toContain("only its mark is written");
