@@ -14,6 +14,7 @@ const layers = {
   telemetry: ["time", "errors", "runtime"],
   config: ["time", "errors", "api", "decide", "model"],
   scaivault: ["net", "model", "errors", "time"],
+  news: ["scaivault", "errors", "time"],
   ports: ["model", "errors"],
   sources: ["ports", "net", "model", "errors", "time", "api", "decide"],
   connection: ["sources", "scaivault", "net", "config", "model", "errors", "time", "api", "telemetry"],

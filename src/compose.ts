@@ -25,6 +25,7 @@ import { sourceMaker } from "./make-source.ts";
 import { followedLogin, place } from "./make-login.ts";
 import { makeNetwork } from "./make-network.ts";
 import type { Destination, HttpClient, Network } from "./net/index.ts";
+import { News, newsFeed } from "./news/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
 import {
   clientCredentials,
@@ -296,9 +297,28 @@ function scaivaultSide(
   const takeOverFrom = new Set(scaivault.takeOverFrom);
   const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
   return {
-    side: { role, takeOverFrom, target, observations, list, id },
+    side: { role, takeOverFrom, target, observations, list, id, ...newsOf(config, { client, clock, log }) },
     connection: { client, tokens, http, destination, basePath },
   };
+}
+
+/** ScaiVault's news, unless they are off. What is said of them is said once for each way that they stand. */
+function newsOf(
+  { scaivault, cluster }: Config,
+  { client, clock, log }: { client: ScaiVaultClient; clock: Clock; log: Logger },
+): Pick<ScaiVaultSide, "news"> {
+  if (scaivault?.news !== "Subscription") return {};
+  const news = new News({
+    feed: newsFeed(client, cluster.name),
+    clock,
+    onMode(mode, error) {
+      const fields = error === undefined ? {} : errorFields(error);
+      if (mode === "Refused" || mode === "Unsupported")
+        log.warn("ScaiVault tells no news: changes there are seen by polling only", fields);
+      else log.info(`ScaiVault news ${mode.toLowerCase()}`, fields);
+    },
+  });
+  return { news };
 }
 
 function tokensOf(

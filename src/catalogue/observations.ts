@@ -33,6 +33,13 @@ function tells({ presence, mark }: TargetObservation): boolean {
   return presence !== "Unknown" && (presence !== "Present" || mark.state !== "Unverified");
 }
 
+/** Whether two answers say the same. */
+function sameObservation(a: TargetObservation, b: TargetObservation): boolean {
+  const facts = ({ presence, version, lineage, mark, content, metadataAsDeclared, fence }: TargetObservation) =>
+    JSON.stringify([presence, version, lineage, mark, content, metadataAsDeclared, fence]);
+  return facts(a) === facts(b);
+}
+
 /**
  * What a shared target store (ScaiVault) last said of each target, so that a poll asks for all of them in a few batch
  * calls and reconciles ask for none. After a failure that concerns the whole store it is asked at most every ten
@@ -110,6 +117,44 @@ export class Observations<Ref> {
     }
     this.#sweep(now);
     return newest;
+  }
+
+  /**
+   * Asks anew for what something hinted at. A hint proves nothing, so it costs a look at most: what cannot be seen now stays as it
+   * was known. The refs should ask for fresh answers.
+   * @returns keys of targets that are not as they were known, and of those that could not be seen; nothing is asked while the store is away
+   */
+  async lookAgain(
+    refs: readonly Ref[],
+    signal: AbortSignal,
+  ): Promise<{ readonly changed: ReadonlySet<string>; readonly unseen: ReadonlySet<string> }> {
+    const keys = refs.map((ref) => this.#target.key(ref));
+    if (this.#reachability.state === "Failing") return { changed: new Set(), unseen: new Set(keys) };
+    const now = this.#clock.monotonic();
+    const asked = this.#turn;
+    let found: ReadonlyMap<string, TargetObservation>;
+    try {
+      found = await this.#target.observe(refs, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      this.noteFailure(toSyncError(error, "observe"));
+      return { changed: new Set(), unseen: new Set(keys) };
+    }
+    this.#judge([...found.values()]);
+    const [changed, unseen] = [new Set<string>(), new Set<string>()];
+    for (const key of keys) {
+      const seen = found.get(key);
+      if (seen === undefined || seen.presence === "Unknown") {
+        unseen.add(key);
+        continue;
+      }
+      // A write of ours went past the answer.
+      if ((this.#touched.get(key) ?? 0) > asked) continue;
+      const before = this.#known.get(key)?.observation;
+      if (before === undefined || !sameObservation(before, seen)) changed.add(key);
+      this.#take(key, seen, now);
+    }
+    return { changed, unseen };
   }
 
   /** While the store is away everybody is told the same, in the same words, whoever asked. */

@@ -78,6 +78,8 @@ export interface ScaiVaultConnection {
   readonly tenantIn?: "Header" | "Path";
   /** `Reader`: this operator never writes to ScaiVault. */
   readonly role: "Writer" | "Reader";
+  /** Whether changes in ScaiVault are told by a subscription, beside the polls. */
+  readonly news: "Subscription" | "Off";
   /** Part of the limits that this operator may use, above 0 up to 1. */
   readonly rateShare: number;
   /** Where they are not the documented ones. */
@@ -194,6 +196,7 @@ function connection(given: NonNullable<ConfigFile["scaivault"]>, awsSecret: stri
     auth: login(given, awsSecret),
     ...present({ tenantID: given.tenantID, tenantIn: given.tenantIn }),
     role: given.role ?? configDefaults.role,
+    news: given.news ?? configDefaults.news,
     rateShare: given.rateShare ?? configDefaults.rateShare,
     limits: present(given.limits ?? {}),
     takeOverFrom: given.takeOverFrom ?? [],

@@ -27,6 +27,7 @@ export const configDefaults = {
   matches: 1000,
   workers: 40,
   role: "Writer",
+  news: "Subscription",
   rateShare: 1,
   connectionInterval: "5m",
   awsCredentials: "Default",

@@ -20,6 +20,7 @@ import { demandOf, knownVersions } from "./demand.ts";
 import { DriftLooks } from "./drift-looks.ts";
 import { FirstLooks } from "./first-looks.ts";
 import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
+import { ScaiVaultNews } from "./scaivault-news.ts";
 import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
 import { findLingering } from "./lingering.ts";
@@ -63,6 +64,7 @@ export class OperatorTerm {
     isEcho: (object) => this.#isEcho(object),
     look: (owner) => this.#enqueueKey(owner, "drift"),
   });
+  readonly #news: ScaiVaultNews;
   /** Turns in the rate budget that somebody listens to already. */
   readonly #turns = new WeakSet<Promise<void>>();
   /** Stores whose targets are being asked for; true: once more afterwards. */
@@ -89,6 +91,11 @@ export class OperatorTerm {
       onError,
     });
     this.#backendQueue = new WorkQueue({ clock: options.clock });
+    const news = {
+      changed: (object: KubeObject) => this.#enqueueSync(object, "drift"),
+      everything: () => this.#lookAtAll(),
+    };
+    this.#news = new ScaiVaultNews(this.#world, news, this.#abort.signal);
     this.#writerWatch = new WriterWatch(options.clock, (store, keys) => void this.#lookForWriter(store, keys));
     this.#backendHandler = { onError };
   }
@@ -132,7 +139,10 @@ export class OperatorTerm {
         delete: (object) => this.#credentialChanged(object),
       }),
       caches.syncs.subscribe({
-        add: (object) => this.#enqueueSync(object, "refresh"),
+        add: (object) => {
+          this.#news.objectsChanged();
+          this.#enqueueSync(object, "refresh");
+        },
         update: (object, old) => this.#syncUpdated(object, old),
         delete: (object) => this.#syncDeleted(object),
       }),
@@ -142,11 +152,13 @@ export class OperatorTerm {
         delete: (object) => this.#secretChanged(object, true),
       }),
     );
+    const following = this.#world.scaivault?.news?.run(this.#news, this.#abort.signal);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
     await this.#end();
+    await following;
   }
 
   /** The queues as they stand. */
@@ -173,6 +185,7 @@ export class OperatorTerm {
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     this.#writerWatch.close();
     this.#firstLooks.close();
+    this.#news.close();
     await Promise.all([this.#syncQueues.shutdown(5_000), this.#backendQueue.shutdown(5_000)]);
     await this.#registry.close();
   }
@@ -215,6 +228,11 @@ export class OperatorTerm {
     for (const key of keys) this.#enqueueKey(key, "refresh");
   }
 
+  /** News may have been lost: ScaiVault is asked for all targets once, as after a poll. */
+  #lookAtAll(): void {
+    for (const store of this.#registry.stores()) void this.#verify(store, new Set());
+  }
+
   #enqueueKey(key: string, lane: Lane): void {
     const object = this.#world.caches.syncs.get(key);
     if (object !== undefined && !this.#abort.signal.aborted) this.#enqueueSync(object, lane);
@@ -244,6 +262,7 @@ export class OperatorTerm {
 
   #syncUpdated(object: KubeObject, old: KubeObject): void {
     if (specChanged(object, old)) {
+      this.#news.objectsChanged();
       this.#enqueueSync(object, "user");
       this.#intervalChanged(object, old);
       return;
@@ -260,6 +279,7 @@ export class OperatorTerm {
   }
 
   #syncDeleted(object: KubeObject): void {
+    this.#news.objectsChanged();
     this.#syncQueues.forgetKey(keyOf(object));
     this.#syncs.forget(keyOf(object));
     this.#countsChanged(object);

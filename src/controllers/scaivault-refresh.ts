@@ -41,7 +41,7 @@ export async function refreshScaiVault(
 }
 
 /** Who may write a path may look at it; a reader needs no right to write. */
-function mayLook({ rights, scaivault }: World, namespace: string, path: string): boolean {
+export function mayLook({ rights, scaivault }: World, namespace: string, path: string): boolean {
   if (rights.scaivault(namespace, path, "write").ok) return true;
   return scaivault?.role === "Reader" && rights.scaivault(namespace, path, "read").ok;
 }

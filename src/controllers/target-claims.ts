@@ -81,7 +81,7 @@ function mayClaim(world: World, namespace: string, target: BoundTarget): boolean
 }
 
 /** `a/b/c` itself and the subtrees that it lies in, as the index names them. */
-function prefixesOf(path: string): string[] {
+export function prefixesOf(path: string): string[] {
   const segments = path.split("/");
   return [path, ...segments.slice(0, -1).map((_, at) => `${segments.slice(0, at + 1).join("/")}/`)];
 }

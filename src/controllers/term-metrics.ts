@@ -13,7 +13,7 @@ const heldConditions: ReadonlySet<string> = new Set(["DeletionHeld", "ChangeHeld
 /** What metrics are computed from when somebody scrapes. Names of objects are not among the labels, but for `each`. */
 export function termMetrics(options: {
   readonly caches: Pick<Caches, "backends" | "syncs">;
-  readonly scaivault: Pick<ScaiVaultSide, "observations"> | undefined;
+  readonly scaivault: Pick<ScaiVaultSide, "observations" | "news"> | undefined;
   readonly clock: Clock;
   readonly leader: () => boolean;
   readonly term: () => OperatorTerm | undefined;
@@ -49,6 +49,11 @@ export function termMetrics(options: {
       }
     },
     scaivaultFailing: () => scaivault && scaivault.observations.reachability.state === "Failing",
+    news() {
+      if (scaivault?.news === undefined || !leader()) return undefined;
+      const { mode, contactMs } = scaivault.news.standing;
+      return { mode, ageSeconds: contactMs === undefined ? undefined : (clock.monotonic() - contactMs) / 1000 };
+    },
   };
 }
 

@@ -22,6 +22,36 @@ export interface ScaiVaultAddress {
   readonly maxVersions?: number | undefined;
   readonly object?: string | undefined;
   readonly lane?: Lane | undefined;
+  /** Not answered from what was learned a moment ago. */
+  readonly fresh?: boolean | undefined;
+}
+
+/** An event of ScaiVault's. Nothing in it is proved: it says where to look, never what is there. */
+export interface NewsEvent {
+  readonly type: string;
+  /** ISO 8601. */
+  readonly timestamp: string | undefined;
+  readonly path: string | undefined;
+  /** Version that the event says is the newest. */
+  readonly version: number | undefined;
+}
+
+/** Whom ScaiVault's news are handed on to. */
+export interface NewsDesk {
+  /** What objects target: paths, and `prefix/**` for subtrees. */
+  targets(): readonly string[];
+  /** @returns how many of the events are worth a look */
+  heard(events: readonly NewsEvent[]): number;
+  /** Events may have been lost: everything has to be looked at once. */
+  missed(): void;
+}
+
+/** ScaiVault's news, as far as it tells any. */
+export interface NewsFollower {
+  /** Until the signal aborts; never throws. */
+  run(desk: NewsDesk, signal: AbortSignal): Promise<void>;
+  /** Whether polls for news are answered, and when (monotonic ms) the last one was. */
+  readonly standing: { readonly mode: string; readonly contactMs: number | undefined };
 }
 
 /** Address of a Kubernetes Secret. */
@@ -40,6 +70,8 @@ export interface ScaiVaultSide {
   readonly takeOverFrom: ReadonlySet<string>;
   readonly target: SecretTarget<ScaiVaultAddress>;
   readonly observations: Observations<ScaiVaultAddress>;
+  /** Absent: `scaivault.news: Off`. */
+  readonly news?: NewsFollower;
   /** Paths that begin with a prefix, which ends in a slash. @throws SyncError */
   list(prefix: string, signal: AbortSignal): Promise<readonly string[]>;
   /** Names the ScaiVault installation in target ids, such as `scaivault.scailabs.ai/tenant`. */

@@ -48,6 +48,8 @@ export interface ScaiVaultEvent {
 export interface PolledEvents {
   readonly events: readonly ScaiVaultEvent[];
   readonly hasMore: boolean;
+  /** Events that left the full buffer so far without having been acknowledged; undefined when ScaiVault does not say. */
+  readonly dropped: number | undefined;
 }
 
 const text = z.string().nullish().catch(undefined);
@@ -68,7 +70,11 @@ const event = z.object({
   path: text,
   data: z.object({ version, new_version: version }).catch({}),
 });
-const polled = z.object({ events: z.array(event).max(10_000), has_more: z.boolean().catch(false) });
+const polled = z.object({
+  events: z.array(event).max(10_000),
+  has_more: z.boolean().catch(false),
+  dropped_events: z.number().int().nonnegative().optional().catch(undefined),
+});
 
 const BASE = "/v1/subscriptions";
 const NOT_FOUND = ["subscription_not_found"];
@@ -162,7 +168,7 @@ export class SubscriptionsAPI {
     );
     if (answer.errorCode !== undefined) return undefined;
     const found = readJSON(polled, answer.body, action);
-    return { events: found.events.map(eventOf), hasMore: found.has_more };
+    return { events: found.events.map(eventOf), hasMore: found.has_more, dropped: found.dropped_events };
   }
 
   /** Says that these events were handed on: they do not come again. @returns false when there is no such subscription */

@@ -8,6 +8,7 @@ const quiet: MetricSources = {
   leader: () => false,
   polls: () => [],
   scaivaultFailing: () => undefined,
+  news: () => undefined,
 };
 const scope = { namespace: "billing", backend: "billing/aws" };
 
@@ -30,6 +31,10 @@ describe("createMetrics", () => {
         "kube_call_seconds{verb}",
         "kube_calls_total{verb,resource,code}",
         "leader{}",
+        "news_age_seconds{}",
+        "news_events_total{outcome}",
+        "news_following{mode}",
+        "news_lag_seconds{}",
         "objects_held{namespace,backend,condition,reason}",
         "objects{kind,namespace,backend,ready,reason}",
         "poll_age_seconds{namespace,backend}",
@@ -89,6 +94,7 @@ describe("createMetrics", () => {
         { ...scope, backend: "billing/unused", ageSeconds: undefined, intervalSeconds: undefined, failing: false },
       ],
       scaivaultFailing: () => true,
+      news: () => ({ mode: "Following", ageSeconds: 3 }),
     });
     expect(asked).toBe(0);
     const text = await metrics.registry.metrics();

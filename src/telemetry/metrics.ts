@@ -47,6 +47,8 @@ export interface MetricSources {
   polls(): Iterable<PollState>;
   /** Whether ScaiVault does not answer; undefined without a connection. */
   scaivaultFailing(): boolean | undefined;
+  /** How ScaiVault's news stand on the leader; undefined on others, without a connection, and with news off. */
+  news(): { readonly mode: string; readonly ageSeconds: number | undefined } | undefined;
 }
 
 /**
@@ -70,6 +72,10 @@ export interface Metrics {
   fresh(scope: MetricScope, ms: number): void;
   /** The scope has objects: its freshness series begin at 0, so that the first change counts in `rate` and `increase`. */
   expectFresh(scope: MetricScope): void;
+  /** An event of ScaiVault's: `looked` made the operator look, `known` was its own write or seen already, `foreign` is of no target. */
+  news(outcome: "looked" | "known" | "foreign"): void;
+  /** From the time that an event bears to the end of the look that it led to. */
+  newsLag(ms: number): void;
   setSources(sources: MetricSources): void;
 }
 
@@ -186,7 +192,20 @@ function callRecorders(counter: CounterMaker, histogram: HistogramMaker) {
     ["verb", "resource", "code"],
   );
   const kubeSeconds = histogram("kube_call_seconds", "Time of requests to the Kubernetes API.", ["verb"]);
+  const news = counter(
+    "news_events_total",
+    "Events of ScaiVault's by what came of them: `looked` (metadata were asked for), `known` (own writes, repeated), `foreign` (of no target).",
+    ["outcome"],
+  );
+  const newsLag = histogram(
+    "news_lag_seconds",
+    "Time from a change in ScaiVault, as its event says, to the end of the look that it led to.",
+    [],
+    FRESHNESS_SECONDS,
+  );
   return {
+    news: (outcome) => news.inc({ outcome }),
+    newsLag: (ms) => newsLag.observe(ms / 1000),
     poll: (store, method, ms) => polls.observe({ store, method }, ms / 1000),
     sourceCall: (host, action, outcome, ms) => {
       sourceCalls.inc({ host, action, outcome });
@@ -274,4 +293,23 @@ function processGauges(gauge: GaugeMaker): void {
     if (failing === undefined) g.remove();
     else g.set(failing ? 1 : 0);
   });
+  gauge(
+    "news_following",
+    "1 while ScaiVault's news are followed, 0 while only polls see changes there; `mode` says why. Leader only, absent with news off.",
+    ["mode"],
+    (g, s) => {
+      const news = s.news();
+      if (news !== undefined) g.set({ mode: news.mode }, news.mode === "Following" ? 1 : 0);
+    },
+  );
+  gauge(
+    "news_age_seconds",
+    "Seconds since ScaiVault last answered a poll for news; leader only, absent before the first answer.",
+    [],
+    (g, s) => {
+      const age = s.news()?.ageSeconds;
+      if (age === undefined) g.remove();
+      else g.set(age);
+    },
+  );
 }

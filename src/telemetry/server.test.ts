@@ -71,6 +71,7 @@ describe("startMetricsServer", () => {
       leader: () => false,
       polls: () => [],
       scaivaultFailing: () => undefined,
+      news: () => undefined,
     });
     const server = await startMetricsServer(registry, "127.0.0.1", 0);
     open.push(server);

@@ -70,7 +70,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
       refs.map(async (ref): Promise<[string, TargetObservation]> => {
         const lane = ref.lane ?? "new";
         const outcome =
-          lane === "user"
+          lane === "user" || ref.fresh === true
             ? await this.#cache.now(ref.path, lane, signal)
             : await this.#cache.recent(ref.path, lane, signal);
         return [ref.path, this.#observation(ref, outcome)];

@@ -13,4 +13,6 @@ export interface ScaiVaultRef {
   readonly object?: string | undefined;
   /** Order in the rate budget; `user` also looks afresh. Default `new`. */
   readonly lane?: RateLane | undefined;
+  /** Asked now, whatever was learned a moment ago. */
+  readonly fresh?: boolean | undefined;
 }

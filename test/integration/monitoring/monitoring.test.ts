@@ -120,7 +120,11 @@ async function scraped(times: number): Promise<void> {
 
 beforeAll(async () => {
   binaries = await ensureBinaries(["promtool", "prometheus", "kube-state-metrics"], { progress: streamProgress() });
-  op = await Harness.prepare({ namespaces: ["billing", "shop"], config: { metrics: { objects: true } } });
+  op = await Harness.prepare({
+    namespaces: ["billing", "shop"],
+    news: "Followed",
+    config: { metrics: { objects: true } },
+  });
   kv = `kv-${op.ns.shop}`;
   await op.env.vault.enableKv(kv, 2);
   await objectsInManyStates();
