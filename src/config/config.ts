@@ -79,7 +79,7 @@ export interface ScaiVaultConnection {
   /** `Reader`: this operator never writes to ScaiVault. */
   readonly role: "Writer" | "Reader";
   /** Whether changes in ScaiVault are told by a subscription, beside the polls. */
-  readonly news: "Subscription" | "Off";
+  readonly news: "Subscription" | "Polling";
   /** Part of the limits that this operator may use, above 0 up to 1. */
   readonly rateShare: number;
   /** Where they are not the documented ones. */

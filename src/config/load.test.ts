@@ -41,7 +41,7 @@ scaivault:
   tenantID: tnt_1
   tenantIn: Path
   role: Writer
-  news: "Off"
+  news: Polling
   rateShare: 0.2
   limits: { write: 500, batchMetadata: 200 }
   takeOverFrom: [prod-0]
@@ -61,7 +61,7 @@ leaderElection: { leaseDuration: 1m, renewDeadline: 40s, retryPeriod: 5s }
       tenantID: "tnt_1",
       tenantIn: "Path",
       role: "Writer",
-      news: "Off",
+      news: "Polling",
       rateShare: 0.2,
       limits: { write: 500, batchMetadata: 200 },
       takeOverFrom: ["prod-0"],

@@ -178,8 +178,8 @@ export const scaivaultSchema = described(
       "Reader: never writes to ScaiVault, neither values nor marks nor metadata, and deletes nothing there; paths are in sync once the fleet's writer has written them. Kubernetes Secrets are kept as by a writer. Default: Writer.",
     ).optional(),
     news: described(
-      z.enum(["Subscription", "Off"]),
-      "Subscription: ScaiVault tells of changes there within seconds, by a subscription of this cluster that is polled (scopes subscriptions:read and subscriptions:write; without them polling goes on alone). Off: changes there are seen by polling only. Default: Subscription.",
+      z.enum(["Subscription", "Polling"]),
+      "Subscription: ScaiVault tells of changes there within seconds, by a subscription of this cluster that is polled (scopes subscriptions:read and subscriptions:write; without them polling goes on alone). Polling: changes there are seen by the next poll. Default: Subscription.",
     ).optional(),
     rateShare: described(
       z.number().min(0.01).max(1),

@@ -70,7 +70,7 @@ export interface ScaiVaultSide {
   readonly takeOverFrom: ReadonlySet<string>;
   readonly target: SecretTarget<ScaiVaultAddress>;
   readonly observations: Observations<ScaiVaultAddress>;
-  /** Absent: `scaivault.news: Off`. */
+  /** Absent: `scaivault.news: Polling`. */
   readonly news?: NewsFollower;
   /** Paths that begin with a prefix, which ends in a slash. @throws SyncError */
   list(prefix: string, signal: AbortSignal): Promise<readonly string[]>;

@@ -26,6 +26,8 @@ const needed: Readonly<Record<"writer" | "reader", readonly string[]>> = {
   writer: ["secrets:list", "secrets:read", "secrets:write"],
   reader: ["secrets:list", "secrets:read"],
 };
+/** For news (`scaivault.news: Subscription`); without them changes in ScaiVault are seen by polls only. */
+const forNews = ["subscriptions:read", "subscriptions:write"];
 const ALL = new Set(["*", "admin"]);
 
 /** @param paths ScaiVault paths that SecretSyncs name; one of them is asked for */
@@ -64,7 +66,9 @@ export async function checkScaiVault(
     const found = await client.whoami({ signal, lane: "user" });
     return { message: `${found.identityID} in tenant ${found.tenantID}`, value: found };
   });
-  await list.step("scopes", ["whoami"], () => scopesFound(who?.scopes ?? [], role));
+  await list.step("scopes", ["whoami"], () =>
+    scopesFound(who?.scopes ?? [], role, config.scaivault?.news === "Subscription"),
+  );
   const [path] = paths;
   const policy = ({ reason }: SyncError): string | undefined =>
     reason === "ScaiVaultDenied" && path !== undefined ? scaivaultRule(path, role) : undefined;
@@ -94,7 +98,7 @@ export async function connectionFailed(
   return list.checks;
 }
 
-function scopesFound(scopes: readonly string[], role: "writer" | "reader"): Found {
+function scopesFound(scopes: readonly string[], role: "writer" | "reader", news: boolean): Found {
   const has = (scope: string): boolean => scopes.some((own) => own === scope || ALL.has(own));
   const missing = needed[role].filter((scope) => !has(scope));
   if (missing.length > 0)
@@ -103,6 +107,13 @@ function scopesFound(scopes: readonly string[], role: "writer" | "reader"): Foun
       hint: "Give the operator's identity these scopes in ScaiVault, and log in anew.",
       policy: JSON.stringify({ scopes: missing }),
     });
+  const silent = news ? forNews.filter((scope) => !has(scope)) : [];
+  if (silent.length > 0)
+    return {
+      message: `a ${role} has what it needs, without ${silent.join(", ")}`,
+      as: "Warning",
+      hint: "Changes in ScaiVault are then seen by polls only; give these scopes, or set scaivault.news to Polling.",
+    };
   if (role === "reader" || has("secrets:delete")) return { message: `a ${role} needs no more than it has` };
   return {
     message: "a writer has what it needs, without secrets:delete",

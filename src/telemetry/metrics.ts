@@ -47,7 +47,7 @@ export interface MetricSources {
   polls(): Iterable<PollState>;
   /** Whether ScaiVault does not answer; undefined without a connection. */
   scaivaultFailing(): boolean | undefined;
-  /** How ScaiVault's news stand on the leader; undefined on others, without a connection, and with news off. */
+  /** How ScaiVault's news stand on the leader; undefined on others, without a connection, and where none are followed. */
   news(): { readonly mode: string; readonly ageSeconds: number | undefined } | undefined;
 }
 
@@ -295,7 +295,7 @@ function processGauges(gauge: GaugeMaker): void {
   });
   gauge(
     "news_following",
-    "1 while ScaiVault's news are followed, 0 while only polls see changes there; `mode` says why. Leader only, absent with news off.",
+    "1 while ScaiVault's news are followed, 0 while only polls see changes there; `mode` says why. Leader only, absent with `scaivault.news: Polling`.",
     ["mode"],
     (g, s) => {
       const news = s.news();

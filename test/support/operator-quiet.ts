@@ -7,15 +7,18 @@ let ended = 0;
 let listening = false;
 
 interface Message {
-  readonly request: object;
+  readonly request: { readonly path?: string };
 }
+/** A poll for news waits on purpose, up to half a minute of the virtual clock. */
+const LONG_POLL = /\/subscriptions\/[^/]+\/poll\?/;
 
 /** Counts what every HTTP client of the operator (all are undici's) has in flight. Safe to call more than once. */
 export function watchRequests(): void {
   if (listening) return;
   listening = true;
   subscribe("undici:request:create", (message) => {
-    open.set((message as Message).request, systemClock.monotonic());
+    const { request } = message as Message;
+    if (!LONG_POLL.test(request.path ?? "")) open.set(request, systemClock.monotonic());
   });
   const end = (message: unknown): void => {
     if (open.delete((message as Message).request)) ended += 1;

@@ -52,6 +52,11 @@ export interface HarnessOptions<N extends string> {
   /** Merged over the configuration file. */
   readonly config?: object;
   readonly scaivault?: Omit<ServerOptions, "clock">;
+  /**
+   * `Followed`: ScaiVault's news are followed, as by default in the product. `Forbidden`: they would be, and the identity lacks the
+   * scopes. Default: polling only, because most tests are about what polls see.
+   */
+  readonly news?: "Followed" | "Forbidden";
   /** What the operator takes ScaiVault's limits for, calls a minute by category. */
   readonly scaivaultLimits?: ComposeOptions["scaivaultLimits"];
   /** Another URL that leads to the API server, such as a relay's. */
@@ -498,14 +503,18 @@ async function configFile<N extends string>(
   const keyFile = join(folder, "mark-key");
   writeFileSync(keyFile, randomBytes(32).toString("base64"));
   const tokenFile = join(folder, "scaivault-token");
-  writeFileSync(tokenFile, operatorScaiVaultToken(scaivault));
+  writeFileSync(tokenFile, operatorScaiVaultToken(scaivault, options.news === "Followed"));
   const server = options.apiServer === undefined ? {} : { server: options.apiServer };
   const kubeconfig = env.kube.kubeconfigFor(await operatorToken(env), server);
   const tenancy = options.tenancy?.(options.ns as Readonly<Record<N, string>>);
   return {
     cluster: { name: `cluster-${id}` },
     operatorNamespace: OPERATOR_NAMESPACE,
-    scaivault: { url: "https://scaivault.scailabs.ai", auth: { tokenFile } },
+    scaivault: {
+      url: "https://scaivault.scailabs.ai",
+      auth: { tokenFile },
+      ...(options.news === undefined ? { news: "Polling" } : {}),
+    },
     marks: { keyFiles: [keyFile] },
     ...(tenancy === undefined ? { tenancyMode: "Open" } : { tenancyMode: "Restricted", tenancy }),
     watchNamespaces: Object.values(ns),
@@ -527,10 +536,13 @@ async function configFile<N extends string>(
 }
 
 /** The operator's identity in ScaiVault: what its documentation asks for, and no more. */
-function operatorScaiVaultToken(scaivault: ScaiVaultPart): string {
+function operatorScaiVaultToken(scaivault: ScaiVaultPart, news: boolean): string {
   return scaivault.server.admin.createToken({
     identity: "sa:scaivault-operator",
-    scopes: ["secrets:read", "secrets:write", "secrets:delete", "secrets:list"],
+    scopes: [
+      ...["secrets:read", "secrets:write", "secrets:delete", "secrets:list"],
+      ...(news ? ["subscriptions:read", "subscriptions:write"] : []),
+    ],
     rules: [{ path_pattern: "**", permissions: ["read", "write", "delete", "list"] }],
   });
 }
