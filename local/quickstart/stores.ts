@@ -107,7 +107,7 @@ async function seedVault(vault: NonNullable<Stores["vault"]>): Promise<{ seeds: 
 function scaivaultClient(stores: Stores): Logins["scaivault"] {
   return stores.scaivault.admin.createClient({
     identity: "sa:scaivault-operator",
-    scopes: ["secrets:read", "secrets:list", "secrets:write"],
+    scopes: ["secrets:read", "secrets:list", "secrets:write", "subscriptions:read", "subscriptions:write"],
     rules: [{ path_pattern: scaivaultPaths, permissions: ["read", "list", "write"] }],
   });
 }

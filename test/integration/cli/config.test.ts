@@ -40,7 +40,7 @@ afterAll(async () => {
 const admin = () => op.scaivault.server.admin;
 const connectionFrom = (awsSecret: object = {}) => ({
   ...op.file,
-  scaivault: { connectionFrom: { awsSecret: { region: REGION, ...awsSecret } } },
+  scaivault: { connectionFrom: { awsSecret: { region: REGION, ...awsSecret } }, news: "Polling" },
 });
 let files = 0;
 const configFile = (awsSecret: object = {}, more: object = {}) =>
