@@ -20,6 +20,7 @@ import { demandOf, knownVersions } from "./demand.ts";
 import { DriftLooks } from "./drift-looks.ts";
 import { FirstLooks } from "./first-looks.ts";
 import { releaseOrphan, releaseOrphansOf } from "./orphans.ts";
+import { newsOfSyncs } from "./news-of-syncs.ts";
 import { ScaiVaultNews } from "./scaivault-news.ts";
 import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
@@ -91,11 +92,11 @@ export class OperatorTerm {
       onError,
     });
     this.#backendQueue = new WorkQueue({ clock: options.clock });
-    const news = {
-      changed: (object: KubeObject) => this.#enqueueSync(object, "drift"),
-      everything: () => this.#lookAtAll(),
-    };
-    this.#news = new ScaiVaultNews(this.#world, news, this.#abort.signal);
+    const syncs = newsOfSyncs(this.#world, {
+      changed: (object) => this.#enqueueSync(object, "drift"),
+      missed: () => this.#lookAtAll(),
+    });
+    this.#news = new ScaiVaultNews(this.#world, [syncs], this.#abort.signal);
     this.#writerWatch = new WriterWatch(options.clock, (store, keys) => void this.#lookForWriter(store, keys));
     this.#backendHandler = { onError };
   }

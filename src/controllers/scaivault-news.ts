@@ -1,11 +1,5 @@
 import { SyncError } from "../errors/index.ts";
-import { keyOf, type KubeObject } from "../runtime/index.ts";
-import { indexes } from "./caches.ts";
-import { membersOf } from "./members.ts";
-import { mayLook } from "./scaivault-refresh.ts";
-import { pairsOf, resolveSubject } from "./subject.ts";
-import { prefixesOf } from "./target-claims.ts";
-import { type NewsDesk, type NewsEvent, type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
+import type { NewsDesk, NewsEvent, ScaiVaultAddress, World } from "./world.ts";
 
 /** Events are looked at together: the first of them waits so long for others. */
 const COALESCE_MS = 500;
@@ -21,12 +15,16 @@ const MISSED_MS = 600_000;
 const TARGETS_MS = 60_000;
 const MAX_LAG_MS = 3_600_000;
 
-/** What news lead to. */
-export interface NewsActions {
-  /** A target is not as it was known: this object has to be looked at. */
-  changed(object: KubeObject): void;
-  /** Everything has to be looked at. */
-  everything(): void;
+/** Objects of one kind that have targets in ScaiVault. */
+export interface NewsAudience {
+  /** Paths that may be looked at, and `prefix/**` for subtrees. */
+  targets(): readonly string[];
+  /** A path as it is declared; undefined when it is no target of theirs, or may not be looked at. */
+  address(path: string): ScaiVaultAddress | undefined;
+  /** The path is not as it was known: whatever targets it has to be looked at. */
+  changed(path: string): void;
+  /** Events may have been lost: all targets have to be looked at. */
+  missed(): void;
 }
 
 interface Pending {
@@ -41,7 +39,7 @@ interface Pending {
  */
 export class ScaiVaultNews implements NewsDesk {
   readonly #world: World;
-  readonly #actions: NewsActions;
+  readonly #audiences: readonly NewsAudience[];
   readonly #signal: AbortSignal;
   readonly #pending = new Map<string, Pending>();
   #looks = LOOKS_AT_ONCE;
@@ -52,9 +50,9 @@ export class ScaiVaultNews implements NewsDesk {
   #everythingArmed: (() => void) | undefined;
   #targets: { readonly list: readonly string[]; readonly atMs: number } | undefined;
 
-  constructor(world: World, actions: NewsActions, signal: AbortSignal) {
+  constructor(world: World, audiences: readonly NewsAudience[], signal: AbortSignal) {
     this.#world = world;
-    this.#actions = actions;
+    this.#audiences = audiences;
     this.#signal = signal;
     this.#looksMs = world.clock.monotonic();
   }
@@ -73,7 +71,7 @@ export class ScaiVaultNews implements NewsDesk {
     const now = this.#world.clock.monotonic();
     // Rights of subtrees depend on what is below them, which no object tells.
     if (this.#targets === undefined || now - this.#targets.atMs > TARGETS_MS)
-      this.#targets = { list: targetsOf(this.#world), atMs: now };
+      this.#targets = { list: this.#audiences.flatMap((one) => one.targets()), atMs: now };
     return this.#targets.list;
   }
 
@@ -98,7 +96,7 @@ export class ScaiVaultNews implements NewsDesk {
       () => {
         this.#everythingArmed = undefined;
         this.#everythingMs = clock.monotonic();
-        if (!this.#signal.aborted) this.#actions.everything();
+        if (!this.#signal.aborted) for (const audience of this.#audiences) audience.missed();
       },
       waitMs,
       { unref: true },
@@ -146,10 +144,10 @@ export class ScaiVaultNews implements NewsDesk {
     try {
       const refs = [...found.values()].map(({ address }) => address);
       const { changed, unseen } = await scaivault.observations.lookAgain(refs, this.#signal);
-      for (const [path, { objects, pending }] of found) {
+      for (const [path, { pending }] of found) {
         if (unseen.has(path)) this.#again(path, pending);
         else this.#told(pending);
-        if (changed.has(path)) for (const object of objects) this.#actions.changed(object);
+        if (changed.has(path)) for (const audience of this.#audiences) audience.changed(path);
       }
       if (unseen.size > 0) againMs = AGAIN_MS;
     } catch (error) {
@@ -174,63 +172,23 @@ export class ScaiVaultNews implements NewsDesk {
     if (lagMs >= 0 && lagMs <= MAX_LAG_MS) this.#world.metrics.newsLag(lagMs);
   }
 
-  /** The next paths, with the objects that target them; what is known or nobody's by now is left out. */
-  #next() {
-    const found = new Map<string, { address: ScaiVaultAddress; objects: readonly KubeObject[]; pending: Pending }>();
+  /** The next paths; what is nobody's by now is left out. */
+  #next(): Map<string, { address: ScaiVaultAddress; pending: Pending }> {
+    const found = new Map<string, { address: ScaiVaultAddress; pending: Pending }>();
     for (const [path, pending] of this.#pending) {
       if (found.size >= PATHS_A_LOOK) break;
       this.#pending.delete(path);
-      const objects = objectsFor(this.#world, path);
-      const address = addressOf(this.#world, objects, path);
-      if (address !== undefined) found.set(path, { address, objects, pending });
+      const address = this.#addressOf(path);
+      if (address !== undefined) found.set(path, { address: { ...address, lane: "rotated", fresh: true }, pending });
     }
     return found;
   }
-}
 
-/** Objects that target a ScaiVault path, by itself or as part of a subtree. */
-function objectsFor({ caches }: World, path: string): KubeObject[] {
-  const named = prefixesOf(path).flatMap((value) => caches.syncs.byIndex(indexes.scaivaultTarget, value));
-  return [...new Map(named.map((object) => [keyOf(object), object])).values()];
-}
-
-/** The path as the first object that may look at it declares it. */
-function addressOf(world: World, objects: readonly KubeObject[], path: string): ScaiVaultAddress | undefined {
-  for (const object of objects) {
-    const subject = resolveSubject(world, object);
-    if (subject instanceof SyncError || subject.refusal !== undefined || subject.effective.suspend) continue;
-    const spec = subject.sync.spec.targets.scaivault;
-    if (spec === undefined || subject.store === undefined || !mayLook(world, subject.sync.metadata.namespace, path))
-      continue;
-    const pair = pairsOf(subject, membersOf(world, subject) ?? []).pairs.find((one) => one.scaivaultPath === path);
-    if (pair === undefined) continue;
-    const fact = subject.store.poller.fact(pair.ref.path)?.fact;
-    const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
-    return { ...scaivaultAddress(spec, path, subject.sync, tags, "rotated"), fresh: true };
+  #addressOf(path: string): ScaiVaultAddress | undefined {
+    for (const audience of this.#audiences) {
+      const address = audience.address(path);
+      if (address !== undefined) return address;
+    }
+    return undefined;
   }
-  return undefined;
-}
-
-/** What objects target and may look at. */
-function targetsOf(world: World): readonly string[] {
-  const { syncs } = world.caches;
-  const found: string[] = [];
-  for (const value of syncs.indexValues(indexes.scaivaultTarget)) {
-    const subtree = value.endsWith("/");
-    const objects = syncs.byIndex(indexes.scaivaultTarget, value);
-    const may = objects.some((object) =>
-      subtree ? mayLookBelow(world, object) : mayLook(world, object.metadata.namespace ?? "", value),
-    );
-    if (may) found.push(subtree ? `${value}**` : value);
-  }
-  return found;
-}
-
-function mayLookBelow(world: World, object: KubeObject): boolean {
-  const subject = resolveSubject(world, object);
-  if (subject instanceof SyncError || subject.refusal !== undefined) return false;
-  const { pairs } = pairsOf(subject, membersOf(world, subject) ?? []);
-  return pairs.some(
-    ({ scaivaultPath: path }) => path !== undefined && mayLook(world, subject.sync.metadata.namespace, path),
-  );
 }
