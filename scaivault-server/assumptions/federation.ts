@@ -237,7 +237,7 @@ export const SYNC_ANSWER = assume(
 builtIn(
   "sync-status",
   "3.3",
-  "`status` is `pending` before the first sync, `syncing`, `healthy`, `degraded` (some secrets could not be read) or `unhealthy` (no connection, or the last sync failed); `connection.status` is `connected`, `disconnected` or `error`. `last_error` is a code or null. Proxied backends have `last_sync` null and `secrets_synced` 0.",
+  "`status` is `pending` before the first sync (of a proxied backend before its first call since the start of the server), `syncing`, `healthy`, `degraded` (some secrets could not be read) or `unhealthy` (no connection, or the last sync failed); `connection.status` is `connected`, `disconnected` or `error`. `last_error` is a code or null. Proxied backends have `last_sync` null and `secrets_synced` 0.",
   "federation/status.ts",
 );
 

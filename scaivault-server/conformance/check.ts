@@ -8,6 +8,8 @@ export interface CheckContext {
   readonly client: Client;
   /** A secret path of this run that nothing else uses; `suffix` may hold more segments. */
   path(suffix: string): string;
+  /** Something to be taken away at the end of the run, before the paths; `what` is reported when that fails. */
+  later(what: string, work: () => Promise<Reply>): void;
   /** What the caller knows of its own token. */
   readonly whoami: Readonly<Record<string, unknown>>;
   readonly extras: Extras;

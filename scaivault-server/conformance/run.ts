@@ -4,7 +4,7 @@ import type { Scope } from "../auth/principal.ts";
 import { at, CannotCheck, DoesNotHold } from "./check.ts";
 import type { Check, CheckContext, Extras } from "./check.ts";
 import { checks as allChecks } from "./checks/all.ts";
-import type { Client } from "./client.ts";
+import type { Client, Reply } from "./client.ts";
 
 /** How one check came out. */
 export interface CheckResult {
@@ -20,7 +20,7 @@ export interface CheckResult {
 
 export interface Report {
   readonly results: readonly CheckResult[];
-  /** Paths below the prefix that could not be removed. */
+  /** Paths below the prefix, and names of other things, that could not be removed. */
   readonly leftBehind: readonly string[];
   /** Whether no fact failed and at least one was checked. */
   readonly ok: boolean;
@@ -41,6 +41,7 @@ export interface RunOptions {
 export async function runChecks(options: RunOptions): Promise<Report> {
   const folder = `${checkedPrefix(options.prefix)}conformance-${randomBytes(4).toString("hex")}`;
   const written = new Set<string>();
+  const later = new Map<string, () => Promise<Reply>>();
   const whoami = await options.client.get("/v1/auth/whoami");
   if (whoami.status === 401) throw new Error(`the token is not accepted: ${String(at(whoami.json, "error", "code"))}`);
   const context: CheckContext = {
@@ -52,6 +53,7 @@ export async function runChecks(options: RunOptions): Promise<Report> {
       written.add(path);
       return path;
     },
+    later: (what, work) => void later.set(what, work),
   };
   const results: CheckResult[] = [];
   try {
@@ -68,12 +70,13 @@ export async function runChecks(options: RunOptions): Promise<Report> {
       }
     }
   } finally {
+    await takeAway(later);
     await cleanUp(options.client, written);
   }
   const facts = results.filter((result) => result.kind === "fact");
   return {
     results,
-    leftBehind: [...written],
+    leftBehind: [...later.keys(), ...written],
     ok:
       facts.some((result) => result.outcome === "holds") && facts.every((result) => result.outcome !== "does not hold"),
   };
@@ -122,6 +125,18 @@ function missingScope(needed: readonly Scope[], whoami: unknown): Scope | undefi
   const granted = at(whoami, "scopes");
   if (!Array.isArray(granted) || granted.includes("admin")) return undefined;
   return needed.find((scope) => !granted.includes(scope));
+}
+
+/** Takes away what is no secret; what is gone leaves the map. */
+async function takeAway(later: Map<string, () => Promise<Reply>>): Promise<void> {
+  for (const [what, work] of [...later].reverse()) {
+    try {
+      const { status } = await work();
+      if (status < 300 || status === 404) later.delete(what);
+    } catch {
+      // Stays in the map and is reported.
+    }
+  }
 }
 
 /** Removes what was written, for good where the server lets us; what is gone leaves the set. */

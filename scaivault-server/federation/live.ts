@@ -63,13 +63,16 @@ export class LiveBackend {
   /** Asks the store, and notes what that says about the connection. @throws StoreFailure */
   async ask<T>(work: (remote: RemoteStore) => Promise<T>): Promise<T> {
     const startedAt = performance.now();
+    let remote: RemoteStore | undefined;
     try {
       this.#remote ??= this.#open();
-      const answer = await work(this.#remote);
-      this.#note(null, startedAt);
+      remote = this.#remote;
+      const answer = await work(remote);
+      if (remote === this.#remote) this.#note(null, startedAt);
       return answer;
     } catch (error) {
-      if (error instanceof StoreFailure) this.#note(error.code, startedAt);
+      // A connection that was replaced meanwhile says nothing about the one of now.
+      if (error instanceof StoreFailure && remote === this.#remote) this.#note(error.code, startedAt);
       throw error;
     }
   }

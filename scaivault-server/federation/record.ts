@@ -53,6 +53,8 @@ export interface SyncedPath {
   readonly backendPath: string;
   /** The local version that the sync wrote or found equal; 0 when the local secret was never in step. */
   readonly localVersion: number;
+  /** When that local secret was made: one that was deleted for good and made again counts from 1 again. */
+  readonly localSince: number;
   /** The store's own word for the version that was read last; empty when it has none. */
   readonly mark: string;
   /** True after the sync soft-deleted the copy because the source was gone. */

@@ -72,6 +72,7 @@ export class Syncs {
     const { record } = backend;
     this.#cancel(record.id);
     if (this.#stopped || record.mode !== "sync" || record.syncInterval === null) return;
+    if (!this.#parts.federation.has(backend)) return;
     const { clock } = this.#parts;
     const due = record.outcome === null ? clock.now() : record.outcome.lastSync + durationMs(record.syncInterval);
     if (options.now === true || due <= clock.now()) {
@@ -105,7 +106,7 @@ export class Syncs {
     await this.#halt(backend.record.id);
     try {
       await this.#parts.federation.change(backend, spec);
-      if (backend.record.mode === "sync")
+      if (this.#parts.federation.has(backend) && backend.record.mode === "sync")
         this.#orphan(
           this.#paths(backend).filter(({ path }) => !backend.mapping.covers(path)),
           backend,
@@ -196,7 +197,8 @@ export class Syncs {
   /** One interval after the end of a sync, whether it went well or not. */
   #again(backend: LiveBackend): void {
     const { mode, syncInterval } = backend.record;
-    if (!this.#stopped && mode === "sync" && syncInterval !== null) this.#plan(backend, durationMs(syncInterval));
+    const goesOn = !this.#stopped && this.#parts.federation.has(backend);
+    if (goesOn && mode === "sync" && syncInterval !== null) this.#plan(backend, durationMs(syncInterval));
   }
 
   #plan(backend: LiveBackend, ms: number): void {
@@ -205,7 +207,7 @@ export class Syncs {
     const cancel = this.#parts.clock.setTimeout(
       () => {
         this.#timers.delete(id);
-        if (!this.#stopped && !this.#running.has(id)) this.#run(backend);
+        if (!this.#stopped && this.#parts.federation.has(backend) && !this.#running.has(id)) this.#run(backend);
       },
       ms,
       { unref: true },

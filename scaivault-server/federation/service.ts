@@ -83,6 +83,11 @@ export class Federation {
     return backend;
   }
 
+  /** Whether a backend was not removed meanwhile. */
+  has(backend: LiveBackend): boolean {
+    return this.#live.get(backend.record.id) === backend;
+  }
+
   /** All backends, for what runs by itself. */
   all(): LiveBackend[] {
     return [...this.#live.values()];
@@ -108,9 +113,9 @@ export class Federation {
     return backend;
   }
 
-  /** @throws ApiError as `create`. */
+  /** @throws ApiError as `create`, and `backend_not_found` when it was removed meanwhile. */
   async change(backend: LiveBackend, spec: BackendSpec): Promise<void> {
-    const { record } = backend;
+    const { record } = this.get(backend.record.tenantId, backend.record.id);
     this.#checkNeighbours(record.tenantId, record.id, spec);
     if (!sameConfig(record, spec)) this.#checkCredentials(record.tenantId, spec);
     const kept = spec.mode === "sync" && record.mode === "sync" ? record.outcome : null;
@@ -128,7 +133,7 @@ export class Federation {
 
   /** Saves what a sync found out. */
   note(backend: LiveBackend, part: Pick<BackendRecord, "lastError"> & Partial<Pick<BackendRecord, "outcome">>): void {
-    if (this.#live.get(backend.record.id) !== backend) return;
+    if (!this.has(backend)) return;
     backend.record = { ...backend.record, ...part };
     this.#parts.store.federation.saveBackend(backend.record);
   }

@@ -134,7 +134,8 @@ export class SyncRun {
     if (known === undefined || known.removed || known.conflictSince !== null) return false;
     if (entry.mark === undefined || entry.mark !== known.mark || entry.name !== known.backendPath) return false;
     const local = this.#parts.store.getSecret(this.#owner, path);
-    if (local === undefined || local.recoverableUntil !== null || local.version !== known.localVersion) return false;
+    if (local === undefined || local.recoverableUntil !== null || !isKnown(local, known)) return false;
+    if (this.#backend.record.conflictResolution === "local_wins") return true;
     return sameTags(tagsOf(local.metadata), entry.info?.tags ?? tagsOf(local.metadata));
   }
 
@@ -142,6 +143,7 @@ export class SyncRun {
     const { resolution, local, record } = this.#localSide(path, secret, known);
     const action = decideFound(resolution, local);
     let localVersion = known?.localVersion ?? 0;
+    let localSince = known?.localSince ?? 0;
     switch (action) {
       case "restore":
         this.#parts.secrets.restore(this.#owner, path, this.#origin);
@@ -167,12 +169,16 @@ export class SyncRun {
       case "keep":
         break;
     }
-    if (action !== "conflict" && action !== "keep") this.#counts.synced++;
+    if (action !== "conflict" && action !== "keep") {
+      this.#counts.synced++;
+      localSince = this.#parts.store.getSecret(this.#owner, path)?.createdAt ?? 0;
+    }
     this.#parts.store.federation.savePath({
       backendId: this.#backend.record.id,
       path,
       backendPath: entry.name,
       localVersion,
+      localSince,
       mark: action === "conflict" || action === "keep" ? "" : secret.mark,
       removed: false,
       conflictSince: action === "conflict" ? (known?.conflictSince ?? this.#parts.clock.now()) : null,
@@ -242,7 +248,7 @@ export class SyncRun {
       return;
     }
     this.#parts.secrets.remove(this.#owner, known.path, false, this.#origin);
-    federation.savePath({ ...known, mark: "", removed: true, conflictSince: null });
+    federation.savePath({ ...known, localVersion: 0, localSince: 0, mark: "", removed: true, conflictSince: null });
     this.#counts.removed++;
     this.#audit(known.path, "remove", known.localVersion);
   }
@@ -282,7 +288,12 @@ function isInStep(
   known: SyncedPath | undefined,
 ): boolean {
   if (record === undefined) return false;
-  return createdBy === SYNC_IDENTITY || (known !== undefined && record.version === known.localVersion);
+  return createdBy === SYNC_IDENTITY || (known !== undefined && isKnown(record, known));
+}
+
+/** Whether the local secret is as the last sync left it. */
+function isKnown(record: SecretRecord, known: SyncedPath): boolean {
+  return record.version === known.localVersion && record.createdAt === known.localSince;
 }
 
 const sameTags = (a: readonly string[], b: readonly string[]): boolean => joinTags(a) === joinTags(b);

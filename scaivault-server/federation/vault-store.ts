@@ -96,9 +96,10 @@ export class VaultStore implements RemoteStore {
     const text = textOf(await this.#get(`/v1/${escaped(mount)}/metadata/${escaped(path)}`, signal), false);
     if (text === undefined) return undefined;
     const { data } = parsed<{ data?: KvMetadata }>(text);
-    const current = data?.versions?.[String(data.current_version)];
-    if (data?.current_version === undefined || current === undefined) throw new StoreFailure("bad_answer");
-    if (isGone(current)) return undefined;
+    if (data?.current_version === undefined) throw new StoreFailure("bad_answer");
+    const current = data.versions?.[String(data.current_version)];
+    // Metadata can be there before the first version.
+    if (current === undefined || isGone(current)) return undefined;
     const versions = Object.entries(data.versions ?? {})
       .filter(([, item]) => !isGone(item))
       .map(([number, item]) => ({ version: Number(number), createdAt: moment(item.created_time) }))

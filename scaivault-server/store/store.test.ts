@@ -72,6 +72,7 @@ const synced: SyncedPath = {
   path: "a/b",
   backendPath: "kv/data/b",
   localVersion: 1,
+  localSince: 1000,
   mark: "1",
   removed: false,
   conflictSince: null,

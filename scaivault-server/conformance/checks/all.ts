@@ -2,6 +2,7 @@ import type { Check } from "../check.ts";
 import { auditChecks } from "./audit.ts";
 import { authChecks } from "./auth.ts";
 import { batchChecks } from "./batch.ts";
+import { federationChecks } from "./federation.ts";
 import { grammarChecks } from "./grammar.ts";
 import { lifecycleChecks } from "./lifecycle.ts";
 import { protocolChecks } from "./protocol.ts";
@@ -15,5 +16,6 @@ export const checks: readonly Check[] = [
   ...grammarChecks,
   ...lifecycleChecks,
   ...batchChecks,
+  ...federationChecks,
   ...auditChecks,
 ];

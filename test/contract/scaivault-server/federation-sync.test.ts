@@ -376,6 +376,16 @@ describe("both sides changed", () => {
     expect([await value(), await conflicts()]).toEqual([{ v: "third" }, []]);
   });
 
+  it("manual: a copy deleted for good and made again under its number is no untouched copy", async () => {
+    await begin("manual");
+    stage.server.admin.remove(path(), { permanent: true });
+    await stage.clock.advance(1000);
+    local("made again");
+    expect(stage.server.admin.peek(path())).toMatchObject({ version: 1 });
+    expect(await sync(name)).toMatchObject({ updated: 0, conflicts: 1 });
+    expect(await value()).toEqual({ v: "made again" });
+  });
+
   it("a secret that was there before is no copy: remote_wins takes it over, manual lists it", async () => {
     for (const resolution of ["remote_wins", "manual"]) {
       name = `before-${resolution.replace("_", "-")}`;
@@ -510,6 +520,25 @@ describe("the life of a backend", () => {
     expect((await stage.call("DELETE", `${base}/${id}`)).status).toBe(204);
     stage.asm.clearFaults();
     expect((await get(secret(`ext/${name}/x`))).json).toMatchObject({ version: 1, data: { v: "1" } });
+  });
+});
+
+describe("a change and a deletion at the same time", () => {
+  it("end with the backend gone, and no sync of it", async () => {
+    await stage.aws("CreateSecret", { Name: "race/x", SecretString: '{"v":"1"}' });
+    const id = await aws("race");
+    stage.asm.addFault({ kind: "hang", actions: ["ListSecrets"] });
+    const change = stage.call("PATCH", `${base}/${id}`, { config: { region: "us-east-1" }, sync_interval: "10m" });
+    await expect.poll(() => stage.asm.hanging()).toBe(1);
+    expect((await stage.call("DELETE", `${base}/${id}`)).status).toBe(204);
+    stage.asm.clearFaults();
+    await change;
+    stage.asm.resetCounts();
+    await stage.clock.advance(3_600_000);
+    await stage.server.admin.syncsIdle();
+    expect((await stage.call("GET", `${base}/${id}`)).code).toBe("backend_not_found");
+    expect(stage.asm.calls().filter(({ secretIds }) => secretIds.includes("race/x"))).toEqual([]);
+    expect((await get(secret("ext/race/x"))).json).toMatchObject({ metadata: { tags: ["federation=orphaned"] } });
   });
 });
 
