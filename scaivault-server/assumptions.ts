@@ -10,6 +10,7 @@ import { assume, builtIn } from "./assumptions/registry.ts";
 export { assumption, assumptions } from "./assumptions/registry.ts";
 export type { Assumption } from "./assumptions/registry.ts";
 export * from "./assumptions/events.ts";
+export * from "./assumptions/rotation.ts";
 export * from "./assumptions/webhooks.ts";
 export * from "./assumptions/federation.ts";
 

@@ -1,4 +1,4 @@
-import { ASSUMED_STATUS, FEDERATION_CODES, UNKNOWN_ROUTE } from "./assumptions.ts";
+import { ASSUMED_STATUS, ROTATION_NAME_TAKEN, FEDERATION_CODES, UNKNOWN_ROUTE } from "./assumptions.ts";
 
 /** Error codes of the protocol and the HTTP status of each. [reference/error-codes, core-concepts/errors] */
 export const errorStatus = {
@@ -27,6 +27,9 @@ export const errorStatus = {
   rotation_policy_not_found: 404,
   subscription_not_found: 404,
   webhook_not_found: 404,
+  secret_policy_not_found: 404,
+  policy_in_use: 409,
+  [ROTATION_NAME_TAKEN.code]: ROTATION_NAME_TAKEN.status,
   tenant_not_found: 404,
   secret_exists: ASSUMED_STATUS.secret_exists,
   version_conflict: ASSUMED_STATUS.version_conflict,

@@ -4,6 +4,7 @@ import {
   EXCHANGE_CATEGORY,
   FEDERATION_SCOPES,
   METADATA_CATEGORY,
+  ROTATION_CATEGORY,
   TOKEN_PATHS,
 } from "./assumptions.ts";
 import { auditLogs, auditOfIdentity, auditOfSecret, auditSummary } from "./handlers/audit.ts";
@@ -12,6 +13,8 @@ import { batchMetadata, batchRead } from "./handlers/batch.ts";
 import * as federation from "./handlers/federation.ts";
 import * as secrets from "./handlers/secrets.ts";
 import { detailed, health, metrics, ready, version } from "./handlers/system.ts";
+import * as rotation from "./handlers/rotation.ts";
+import * as secretPolicies from "./handlers/secret-policies.ts";
 import * as subscriptions from "./handlers/subscriptions.ts";
 import * as webhooks from "./handlers/webhooks.ts";
 import type { Route } from "./http/call.ts";
@@ -26,6 +29,10 @@ const federationRead = { category: "federation", scope: FEDERATION_SCOPES.read, 
 const federationWrite = { category: "federation", scope: FEDERATION_SCOPES.write, action: "federation_sync" } as const;
 const backends = "/v1/federation/backends";
 const webhook = { category: "webhook", scope: "admin" } as const;
+const policy = { category: ROTATION_CATEGORY.policies, scope: "admin" } as const;
+const rotating = { category: ROTATION_CATEGORY.policies, scope: "secrets:rotate" } as const;
+const rotationPolicy = "/v1/rotation/policies/{id}";
+const secretPolicy = "/v1/secret-policies/{id}";
 const audit = { method: "GET", category: "audit", scope: "audit:read" } as const;
 
 /** All endpoints; the first that fits wins, so the reserved words stand in front of `{path+}`. */
@@ -63,6 +70,14 @@ export const routes: readonly Route[] = [
     scope: "secrets:list",
     action: "list",
     handler: batchMetadata,
+  },
+  {
+    method: "POST",
+    pattern: "/v1/secrets/{path+}/rotate",
+    category: ROTATION_CATEGORY.one,
+    scope: "secrets:rotate",
+    action: "rotate",
+    handler: rotation.rotateSecret,
   },
   { ...list, category: metadataRead, pattern: "/v1/secrets/{path+}/metadata", handler: secrets.secretMetadata },
   { ...list, category: metadataRead, pattern: "/v1/secrets/{path+}/versions", handler: secrets.secretVersions },
@@ -154,4 +169,33 @@ export const routes: readonly Route[] = [
   { ...webhook, method: "DELETE", pattern: "/v1/webhooks/{id}", handler: webhooks.deleteWebhook },
   { ...webhook, method: "POST", pattern: "/v1/webhooks/{id}/test", handler: webhooks.testWebhook },
   { ...webhook, method: "GET", pattern: "/v1/webhooks/{id}/deliveries", handler: webhooks.listDeliveries },
+
+  // Rotation [reference/rotation]
+  { ...policy, method: "GET", pattern: "/v1/rotation/policies", handler: rotation.listRotationPolicies },
+  { ...policy, method: "POST", pattern: "/v1/rotation/policies", handler: rotation.createRotationPolicy },
+  { ...policy, method: "GET", pattern: rotationPolicy, handler: rotation.readRotationPolicy },
+  { ...policy, method: "PATCH", pattern: rotationPolicy, handler: rotation.patchRotationPolicy },
+  { ...policy, method: "DELETE", pattern: rotationPolicy, handler: rotation.deleteRotationPolicy },
+  { ...policy, method: "POST", pattern: `${rotationPolicy}/enable`, handler: rotation.enableRotationPolicy },
+  { ...policy, method: "POST", pattern: `${rotationPolicy}/disable`, handler: rotation.disableRotationPolicy },
+  { ...policy, method: "POST", pattern: `${rotationPolicy}/secrets`, handler: rotation.assignSecret },
+  { ...policy, method: "DELETE", pattern: `${rotationPolicy}/secrets/{secret}`, handler: rotation.unassignSecret },
+  { ...rotating, method: "POST", pattern: `${rotationPolicy}/rotate`, handler: rotation.rotatePolicy },
+  {
+    ...rotating,
+    method: "GET",
+    pattern: `${rotationPolicy}/history`,
+    scope: "audit:read",
+    handler: rotation.rotationHistory,
+  },
+  { ...rotating, method: "GET", pattern: "/v1/rotation/due", handler: rotation.dueRotations },
+  { ...rotating, method: "GET", pattern: "/v1/rotation/pending", handler: rotation.dueRotations },
+
+  // Value generation [reference/secret-policies]
+  { ...policy, method: "GET", pattern: "/v1/secret-policies", handler: secretPolicies.listSecretPolicies },
+  { ...policy, method: "POST", pattern: "/v1/secret-policies", handler: secretPolicies.createSecretPolicy },
+  { ...policy, method: "GET", pattern: secretPolicy, handler: secretPolicies.readSecretPolicy },
+  { ...policy, method: "PATCH", pattern: secretPolicy, handler: secretPolicies.patchSecretPolicy },
+  { ...policy, method: "DELETE", pattern: secretPolicy, handler: secretPolicies.deleteSecretPolicy },
+  { ...policy, method: "POST", pattern: `${secretPolicy}/preview`, handler: secretPolicies.previewSecretPolicy },
 ];

@@ -30,6 +30,7 @@ import { Cursors } from "./limits/cursor.ts";
 import { RateLimiter } from "./limits/rate-limiter.ts";
 import { Metrics } from "./metrics.ts";
 import { routes } from "./routes.ts";
+import { buildSchedule } from "./rotation/wiring.ts";
 import { SecretService } from "./secrets/service.ts";
 import type { ServerOptions } from "./settings.ts";
 import { MemoryStore } from "./store/memory.ts";
@@ -112,6 +113,8 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
   }
   app.sync.begin();
   app.dispatcher.begin();
+  app.expiry.begin();
+  app.rotation.begin();
   const { port } = server.address() as AddressInfo;
   const token = admin.createToken({
     identity: "sa:local-admin",
@@ -146,6 +149,8 @@ export async function startServer(options: ServerOptions = {}): Promise<ScaiVaul
       app.faults.clear();
       await stopListening();
       await adminPort?.close();
+      app.expiry.stop();
+      app.rotation.stop();
       await app.sync.stop();
       await app.dispatcher.stop();
       await app.federation.close();
@@ -192,6 +197,7 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     },
     filterMetadata: (members) => faults.filterMetadata(members),
   });
+  const schedule = buildSchedule({ store, clock, events: news.events, webhooks: news.webhooks, secrets });
   const federation = new Federation({ store, clock, outgoing: options.federation ?? {} });
   return {
     clock,
@@ -208,10 +214,14 @@ async function buildApp(options: ServerOptions, host: string, isReady: () => boo
     tokens: new TokenRegistry(clock, `http://${host}/tenants/${homeTenantId}`, options.jwtAlgorithm ?? "RS256"),
     policies,
     ...news,
+    ...schedule,
     reload: () => {
-      news.subscriptions.reload();
-      news.webhooks.reload();
-      news.dispatcher.reload();
+      const { rotationPolicies, rotationHistory, secretPolicies, rotation, expiry } = schedule;
+      const { webhooks, dispatcher, subscriptions } = news;
+      // Those that plan by others come behind them.
+      for (const part of [rotationPolicies, rotationHistory, secretPolicies, webhooks, rotation, expiry, dispatcher])
+        part.reload();
+      subscriptions.reload();
     },
     exchange: new Exchange(clock, options.exchange ?? [], isLoopback(host)),
     limiter: new RateLimiter(clock, options.limits ?? {}),

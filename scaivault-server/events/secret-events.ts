@@ -22,7 +22,7 @@ export function aboutSecret(
   record: SecretRecord,
   origin: Origin,
   data: Readonly<Record<string, unknown>>,
-): EventDraft {
+): EventDraft & { readonly subject: EventSubject } {
   return { type, path: record.path, origin, subject: subjectOf(record), data };
 }
 

@@ -21,7 +21,7 @@ import { trueOrFalse, wholeNumber } from "./query.ts";
 const orNull = (ms: number | null): string | null => (ms === null ? null : timestamp(ms));
 
 /** A secret without its value, as writes and listings answer it. */
-export function withoutData(record: SecretRecord): Record<string, unknown> {
+export function withoutData(call: Call, record: SecretRecord): Record<string, unknown> {
   return {
     path: record.path,
     secret_type: record.secretType,
@@ -30,7 +30,18 @@ export function withoutData(record: SecretRecord): Record<string, unknown> {
     created_at: timestamp(record.createdAt),
     updated_at: timestamp(record.updatedAt),
     expires_at: orNull(record.expiresAt),
-    rotation_policy_id: null,
+    rotation_policy_id: call.app.rotation.assignmentOf(record.owner, record.path)?.policyId ?? null,
+  };
+}
+
+/** What only the answers about one secret tell. */
+function details(call: Call, record: SecretRecord): Record<string, unknown> {
+  const item = call.app.rotation.assignmentOf(record.owner, record.path);
+  const policy = item && call.app.rotationPolicies.find(item.policyId);
+  return {
+    last_accessed_at: orNull(record.lastAccessedAt),
+    notify_before: call.app.expiry.notifyBefore(record.owner, record.path),
+    secret_policy_id: policy?.secretPolicyId ?? null,
   };
 }
 
@@ -54,12 +65,11 @@ export async function readSecret(call: Call): Promise<Answer> {
   return {
     status: 200,
     body: {
-      ...withoutData(record),
+      ...withoutData(call, record),
       secret_type: version.secretType,
       version: version.version,
       data: new RawJson(version.data),
-      last_accessed_at: orNull(record.lastAccessedAt),
-      secret_policy_id: null,
+      ...details(call, record),
     },
   };
 }
@@ -72,7 +82,7 @@ export async function writeSecret(call: Call): Promise<Answer> {
   const input = parseWrite(await call.text());
   const record = call.app.secrets.write(call.owner, path, input, call.origin);
   call.audit("write", path, { version: record.version });
-  return { status: record.version === 1 ? WRITE_ANSWER.first : WRITE_ANSWER.later, body: withoutData(record) };
+  return { status: record.version === 1 ? WRITE_ANSWER.first : WRITE_ANSWER.later, body: withoutData(call, record) };
 }
 
 /** PATCH /v1/secrets/{path}: metadata only. */
@@ -82,7 +92,7 @@ export async function patchSecret(call: Call): Promise<Answer> {
   refuseFederated(call, path);
   const record = call.app.secrets.patch(call.owner, path, parsePatch(await call.text()), call.origin);
   call.audit(AUDIT_METADATA_ACTION.write as "write", path, { metadata_only: true });
-  return { status: 200, body: withoutData(record) };
+  return { status: 200, body: withoutData(call, record) };
 }
 
 /** DELETE /v1/secrets/{path}[?permanent=true]. */
@@ -113,10 +123,9 @@ export async function secretMetadata(call: Call): Promise<Answer> {
   return {
     status: 200,
     body: {
-      ...withoutData(record),
+      ...withoutData(call, record),
       version_count: versions.length,
-      last_accessed_at: orNull(record.lastAccessedAt),
-      secret_policy_id: null,
+      ...details(call, record),
     },
   };
 }
@@ -201,7 +210,7 @@ async function page(call: Call, prefix: string, { wanted, remote }: PageParts): 
     status: 200,
     body: {
       [LIST_KEY]: shown.flatMap((item) => {
-        if (!("claim" in item)) return [withoutData(item)];
+        if (!("claim" in item)) return [withoutData(call, item)];
         const info = infos.get(item.path);
         return info === undefined ? [] : [proxiedWithoutData(item.path, info)];
       }),

@@ -158,6 +158,12 @@ export class Call {
     return this.#decode(await readBody(this.#message));
   }
 
+  /** The JSON body's text, empty when there is no body. @throws ApiError like `text`. */
+  optionalText(): Promise<string> {
+    const { "content-length": length, "transfer-encoding": encoding } = this.#message.headers;
+    return encoding === undefined && (length === undefined || length === "0") ? Promise.resolve("") : this.text();
+  }
+
   /** The form body. */
   async form(): Promise<URLSearchParams> {
     const type = this.#message.headers["content-type"]?.split(";")[0]?.trim().toLowerCase();

@@ -10,6 +10,7 @@ export const defaultLimits = {
   batch_read: 100,
   batch_metadata: 100,
   audit: 50,
+  policy: 50,
   webhook: 20,
   subscription: 20,
   subscription_poll: 240,

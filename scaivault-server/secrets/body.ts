@@ -26,6 +26,7 @@ const putBody = z.object({
     .object({
       max_versions: z.int().min(1).optional(),
       expires_in: z.string().nullable().optional(),
+      notify_before: z.array(z.string()).max(20).optional(),
       rotation_policy_id: z.string().nullable().optional(),
       cas: z.int().min(0).optional(),
     })
@@ -44,6 +45,8 @@ export interface WriteInput {
   /** ms from now, null for never. */
   readonly expiresInMs: number | null | undefined;
   readonly rotationPolicyId: string | null | undefined;
+  /** Thresholds before the expiry, as written. */
+  readonly notifyBefore?: readonly string[] | undefined;
   /** Version that must be the current one, 0 for none. */
   readonly cas: number | undefined;
 }
@@ -80,6 +83,7 @@ export function parseWrite(text: string): WriteInput {
   if (Buffer.byteLength(data) > DATA_MAX_BYTES) throw validationError({ data: "too_big" });
   const metadataText = body.metadata === undefined ? undefined : members.get("metadata");
   const expiresIn = body.options?.expires_in;
+  for (const threshold of body.options?.notify_before ?? []) durationMs(threshold);
   return {
     data,
     secretType: body.secret_type,
@@ -87,6 +91,7 @@ export function parseWrite(text: string): WriteInput {
     maxVersions: body.options?.max_versions,
     expiresInMs: typeof expiresIn === "string" ? durationMs(expiresIn) : expiresIn,
     rotationPolicyId: body.options?.rotation_policy_id,
+    notifyBefore: body.options?.notify_before,
     cas: body.options?.cas,
   };
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../../src/time/clock.ts";
-import { DEFAULT_MAX_VERSIONS, RETENTION_EVENT, ROTATION_POLICIES_ABSENT } from "../assumptions.ts";
+import { DEFAULT_MAX_VERSIONS, RETENTION_EVENT } from "../assumptions.ts";
 import { ApiError } from "../errors.ts";
 import type { EventHub, Origin } from "../events/hub.ts";
 import * as about from "../events/secret-events.ts";
@@ -7,6 +7,7 @@ import { joinMembers, rawMembers } from "../json/raw-json.ts";
 import type { RawObject } from "../json/raw-json.ts";
 import type { Owner, SecretRecord, SecretVersion, Store } from "../store/store.ts";
 import type { WriteInput } from "./body.ts";
+import type { SecretWatcher } from "./watcher.ts";
 
 /** What the service is built from. */
 export interface SecretServiceParts {
@@ -27,9 +28,28 @@ export interface SecretServiceParts {
 /** The rules of secrets, without HTTP and rights. Throws `ApiError`. */
 export class SecretService {
   readonly #parts: SecretServiceParts;
+  readonly #watchers: SecretWatcher[] = [];
 
   constructor(parts: SecretServiceParts) {
     this.#parts = parts;
+  }
+
+  /** Gives somebody a part in writes and deletions. */
+  watch(watcher: SecretWatcher): void {
+    this.#watchers.push(watcher);
+  }
+
+  /** The current value, without noting an access. @throws ApiError `secret_not_found`. */
+  current(owner: Owner, path: string): { readonly record: SecretRecord; readonly version: SecretVersion } {
+    const record = this.describe(owner, path);
+    const version = this.#parts.store.getVersion(owner, path, record.version);
+    if (version === undefined) throw notFound(path);
+    return { record, version };
+  }
+
+  /** Lets a soft-deleted secret go whose retention has run out. */
+  sweep(owner: Owner, path: string): void {
+    this.#retained(owner, path);
   }
 
   /** The live secret. @throws ApiError `secret_not_found`. */
@@ -68,12 +88,13 @@ export class SecretService {
       throw new ApiError("secret_exists", "the path is deleted and still retained", {
         details: { path, recoverable_until: timestamp(old.recoverableUntil) },
       });
-    if (typeof input.rotationPolicyId === "string")
-      throw new ApiError(ROTATION_POLICIES_ABSENT, "no such rotation policy");
     if (this.#parts.cas && input.cas !== undefined && input.cas !== (old?.version ?? 0))
       throw new ApiError("version_conflict", "the current version is another one", {
         details: { path, current_version: old?.version ?? 0 },
       });
+
+    let isRotation = false;
+    for (const watcher of this.#watchers) isRotation = watcher.beforeWrite?.(owner, path, input) === true || isRotation;
 
     const now = this.#parts.clock.now();
     const record: SecretRecord = {
@@ -100,7 +121,8 @@ export class SecretService {
         createdBy: origin.identityId,
         data: input.data,
       });
-      this.#parts.events.emit(owner, about.written(record, old, origin));
+      this.#parts.events.emit(owner, about.written(record, old, origin, isRotation));
+      for (const watcher of this.#watchers) watcher.written?.(record, { old, input, origin, isRotation });
     });
     this.#parts.onVersion(path);
     return record;
@@ -136,6 +158,7 @@ export class SecretService {
       const versions = this.#parts.store.listVersions(owner, path).length;
       this.#parts.store.saveSecret(record);
       this.#parts.events.emit(owner, about.deleted(record, versions, false, origin));
+      for (const watcher of this.#watchers) watcher.deleted?.(record, false);
     });
   }
 
@@ -167,6 +190,7 @@ export class SecretService {
       const versions = store.listVersions(record.owner, record.path).length;
       store.removeSecret(record.owner, record.path);
       events.emit(record.owner, about.deleted(record, versions, true, origin));
+      for (const watcher of this.#watchers) watcher.deleted?.(record, true);
     });
   }
 }

@@ -61,6 +61,17 @@ export class MemoryStore implements Store {
       .reverse();
   }
 
+  removeVersion(owner: Owner, path: string, version: number): void {
+    const entry = this.#entry(owner, path);
+    if (entry !== undefined) entry.versions = entry.versions.filter((item) => item.version !== version);
+  }
+
+  softDeleted(): SecretRecord[] {
+    return [...this.#shelves.values()]
+      .flatMap((shelf) => [...shelf.entries.values()].map(({ record }) => record))
+      .filter(({ recoverableUntil }) => recoverableUntil !== null);
+  }
+
   removeSecret(owner: Owner, path: string): void {
     const shelf = this.#shelves.get(owner);
     if (shelf?.entries.delete(path) === true) shelf.sorted = undefined;

@@ -115,6 +115,18 @@ export class SqliteStore implements Store {
     return this.#database.rows(sql, { owner, path }).map(versionOf);
   }
 
+  removeVersion(owner: Owner, path: string, version: number): void {
+    this.#database.run("DELETE FROM versions WHERE owner = :owner AND path = :path AND version = :version", {
+      owner,
+      path,
+      version,
+    });
+  }
+
+  softDeleted(): SecretRecord[] {
+    return this.#database.rows("SELECT * FROM secrets WHERE recoverable_until IS NOT NULL").map(secretOf);
+  }
+
   removeSecret(owner: Owner, path: string): void {
     this.atomically(() => {
       this.#database.run("DELETE FROM secrets WHERE owner = :owner AND path = :path", { owner, path });

@@ -118,6 +118,15 @@ describe.each(Object.keys(makers))("store in %s", (name) => {
     ]);
   });
 
+  it("removes one version, and tells what is soft-deleted", () => {
+    for (let number = 1; number <= 3; number++) store.appendVersion(secret("a", number), version(number));
+    store.removeVersion(owner, "a", 2);
+    expect(store.listVersions(owner, "a").map((item) => item.version)).toEqual([3, 1]);
+    const gone = secret("b", 1, { recoverableUntil: 9000 });
+    store.appendVersion(gone, version(1));
+    expect(store.softDeleted()).toEqual([gone]);
+  });
+
   it("removes a secret with its versions", () => {
     store.appendVersion(secret("a"), version(1));
     store.removeSecret(owner, "a");

@@ -66,6 +66,10 @@ export interface Store {
   getVersion(owner: Owner, path: string, version: number): SecretVersion | undefined;
   /** All versions that are left, newest first. */
   listVersions(owner: Owner, path: string): VersionInfo[];
+  /** Removes one version that is not the current one. */
+  removeVersion(owner: Owner, path: string, version: number): void;
+  /** All secrets that are soft-deleted and retained, of all owners. */
+  softDeleted(): SecretRecord[];
   /** Removes the secret with all its versions. */
   removeSecret(owner: Owner, path: string): void;
   /** Live secrets in the order of their paths' bytes. */

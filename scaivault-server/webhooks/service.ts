@@ -98,6 +98,15 @@ export class WebhookService implements EventSink {
       .some((item) => item.enabled && owner === `tenant:${item.tenantId}` && takesType(item.events, type));
   }
 
+  /** Sends an event to these webhooks too, unless they asked for it themselves. */
+  also(ids: readonly string[], event: StoredEvent, subject: EventSubject): void {
+    for (const id of ids) {
+      const item = this.#items.get(id);
+      if (item === undefined || !item.enabled || event.owner !== `tenant:${item.tenantId}`) continue;
+      if (!takesType(item.events, event.type) || !passes(item.filters, event, subject)) this.#deliver(id, event);
+    }
+  }
+
   offer(event: StoredEvent, subject: EventSubject): void {
     for (const item of this.#items.values()) {
       if (!item.enabled || event.owner !== `tenant:${item.tenantId}`) continue;
