@@ -399,6 +399,77 @@ describe("ScaiVault login", () => {
     });
   });
 
+  const awsSecretOf = async (auth: object, config?: object) => {
+    const values = {
+      ...base,
+      ...(config === undefined ? {} : { config }),
+      scaivault: { auth: { method: "awsSecret", ...auth } },
+    };
+    const objects = await render(helm, values);
+    const text = (one(objects, "ConfigMap")["data"] as Record<string, string>)["config.yaml"] ?? "";
+    const loaded = loadConfig({ file: "config.yaml", text }, {});
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    return {
+      scaivault: loaded.config.scaivault,
+      volumes: at(one(objects, "Deployment"), "spec.template.spec.volumes"),
+    };
+  };
+
+  test("awsSecret names the secret, and mounts an AWS login only where one is named", async () => {
+    const least = await awsSecretOf({}, { scaivault: { role: "Reader" } });
+    expect(least.scaivault).toMatchObject({
+      role: "Reader",
+      auth: {
+        method: "AwsSecret",
+        secret: { name: "scaivault-operator-config", intervalMs: 300_000, credentials: { mode: "Default" } },
+      },
+    });
+    expect(JSON.stringify(least.volumes)).not.toContain("-login");
+    const credentials = { mode: "Explicit", existingSecret: "aws-key" };
+    const whole = await awsSecretOf({ awsSecret: { name: "ops/x", region: "eu-west-1", interval: "1m", credentials } });
+    const files = "/var/run/secrets/scaivault-operator/aws";
+    expect(whole.scaivault?.auth).toEqual({
+      method: "AwsSecret",
+      secret: {
+        name: "ops/x",
+        region: "eu-west-1",
+        intervalMs: 60_000,
+        credentials: {
+          mode: "Explicit",
+          files: { accessKeyID: `${files}/access_key_id`, secretAccessKey: `${files}/secret_access_key` },
+        },
+      },
+    });
+    expect(whole.volumes).toContainEqual({ name: "aws-login", secret: { secretName: "aws-key", defaultMode: 0o440 } });
+    const profile = await awsSecretOf({
+      awsSecret: { credentials: { mode: "Profile", profile: "ops", existingSecret: "aws-profile" } },
+    });
+    expect(profile.scaivault?.auth).toMatchObject({
+      secret: { credentials: { mode: "Profile", profile: "ops", profileFile: `${files}/credentials` } },
+    });
+  });
+
+  test.each([
+    [{ method: "awsSecret" }, "config.scaivault.url: the chart sets this field itself"],
+    [
+      { method: "awsSecret", awsSecret: { credentials: { mode: "Explicit" } } },
+      "existingSecret: needed with mode Explicit",
+    ],
+    [
+      { method: "awsSecret", awsSecret: { credentials: { existingSecret: "x" } } },
+      "existingSecret: for mode Profile or Explicit",
+    ],
+    [
+      { method: "awsSecret", awsSecret: { credentials: { mode: "Profile", existingSecret: "x" } } },
+      "profile: needed with mode Profile",
+    ],
+  ])("%o is refused as well", async (auth, message) => {
+    const own = auth.awsSecret === undefined ? { config } : {};
+    const ran = await renderRaw(helm, { ...base, ...own, scaivault: { auth } });
+    expect(ran.code).not.toBe(0);
+    expect(ran.stderr).toContain(message);
+  });
+
   test.each([
     [{ method: "token" }, "scaivault.auth.existingSecret: needed with method token"],
     [{ method: "tokenExchange" }, "scaivault.auth.audience: needed with method tokenExchange"],

@@ -98,6 +98,26 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [get, list, watch, create, patch{{ if .Values.secrets.delete }}, delete{{ end }}]
 {{- end -}}
 
+{{/* The secret of AWS that holds the ScaiVault connection. */}}
+{{- define "scaivault-operator.awsSecret" -}}
+{{- $given := .Values.scaivault.auth.awsSecret -}}
+{{- $login := $given.credentials -}}
+{{- $files := "/var/run/secrets/scaivault-operator/aws" -}}
+{{- $credentials := dict "mode" $login.mode -}}
+{{- if eq $login.mode "Profile" }}
+{{- $_ := set $credentials "profile" (required "scaivault.auth.awsSecret.credentials.profile: needed with mode Profile" $login.profile) -}}
+{{- $_ := set $credentials "profileFile" (printf "%s/credentials" $files) -}}
+{{- else if eq $login.mode "Explicit" }}
+{{- $_ := set $credentials "accessKeyIDFile" (printf "%s/access_key_id" $files) -}}
+{{- $_ := set $credentials "secretAccessKeyFile" (printf "%s/secret_access_key" $files) -}}
+{{- end -}}
+{{- $secret := dict "credentials" $credentials -}}
+{{- range $key := list "name" "region" "interval" }}
+{{- if get $given $key }}{{- $_ := set $secret $key (get $given $key) -}}{{- end -}}
+{{- end -}}
+{{- toYaml $secret -}}
+{{- end -}}
+
 {{/*
 The operator's configuration file: values.config, and what the chart alone knows. A field that the chart sets must not be set in
 values.config: two places for one thing end in a surprise.
@@ -118,6 +138,10 @@ values.config: two places for one thing end in a surprise.
 {{- if or .Values.extraCa.secretName .Values.extraCa.configMapName }}{{- $_ := set $owned "caFile" "extraCa" -}}{{- end -}}
 {{- if .Values.proxy.existingSecret }}{{- $_ := set $owned "proxy.url" "proxy" -}}{{- $_ := set $owned "proxy.urlFile" "proxy" -}}{{- end -}}
 {{- if eq $auth.method "token" }}{{- $_ := set $owned "scaivault.auth" "scaivault.auth" -}}{{- end -}}
+{{- if eq $auth.method "awsSecret" }}
+{{- range list "url" "auth" "tenantID" }}{{- $_ := set $owned (printf "scaivault.%s" .) "none: it stands in the AWS secret" -}}{{- end -}}
+{{- $_ := set $owned "scaivault.connectionFrom" "scaivault.auth.awsSecret" -}}
+{{- end -}}
 {{- range $field, $value := $owned -}}
 {{- $at := $config -}}
 {{- range initial (splitList "." $field) }}{{- $at = get $at . | default dict -}}{{- end -}}
@@ -138,14 +162,16 @@ values.config: two places for one thing end in a surprise.
 {{- if hasKey $owned "caFile" }}{{- $_ := set $set "caFile" (printf "%s/ca/ca.crt" $run) -}}{{- end -}}
 {{- if .Values.proxy.existingSecret }}{{- $_ := set $set "proxy" (dict "urlFile" (printf "%s/proxy/url" $run)) -}}{{- end -}}
 {{- $connection := get $config "scaivault" | default dict -}}
-{{- if and (ne $auth.method "none") (not (hasKey $connection "url")) }}{{- fail (printf "config.scaivault.url: needed with scaivault.auth.method %s" $auth.method) }}{{- end -}}
-{{- if and (eq $auth.method "none") $connection (not (hasKey $connection "auth")) }}{{- fail "scaivault.auth.method: say how to log in to config.scaivault.url: token, clientCredentials or tokenExchange" }}{{- end -}}
+{{- if and (not (has $auth.method (list "none" "awsSecret"))) (not (hasKey $connection "url")) }}{{- fail (printf "config.scaivault.url: needed with scaivault.auth.method %s" $auth.method) }}{{- end -}}
+{{- if and (eq $auth.method "none") $connection (not (hasKey $connection "auth")) (not (hasKey $connection "connectionFrom")) }}{{- fail "scaivault.auth.method: say how to log in to config.scaivault.url: token, clientCredentials or tokenExchange" }}{{- end -}}
 {{- if eq $auth.method "token" }}
 {{- $_ := set $set "scaivault" (dict "auth" (dict "tokenFile" (printf "%s/scaivault/token" $run))) -}}
 {{- else if eq $auth.method "clientCredentials" }}
 {{- $_ := set $set "scaivault" (dict "auth" (dict "clientCredentials" (dict "clientIDFile" (printf "%s/scaivault/client_id" $run) "clientSecretFile" (printf "%s/scaivault/client_secret" $run)))) -}}
 {{- else if eq $auth.method "tokenExchange" }}
 {{- $_ := set $set "scaivault" (dict "auth" (dict "tokenExchange" (dict "subjectTokenFile" (printf "%s/scaivault/subject-token" $run)))) -}}
+{{- else if eq $auth.method "awsSecret" }}
+{{- $_ := set $set "scaivault" (dict "connectionFrom" (dict "awsSecret" (include "scaivault-operator.awsSecret" . | fromYaml))) -}}
 {{- end -}}
 {{- toYaml (mustMergeOverwrite $config $set) -}}
 {{- end -}}
