@@ -112,6 +112,48 @@ proxy:
     ]);
   });
 
+  it("reads where the connection is kept, and what does not go with that", () => {
+    const scaivault = (more: string, environment: Record<string, string> = {}) =>
+      load(`${MINIMAL}scaivault: { ${more} }`, environment);
+    const secret = (more: string, environment?: Record<string, string>) =>
+      scaivault(`connectionFrom: { awsSecret: { ${more} } }`, environment);
+    const auth = (result: ReturnType<typeof load>) => (result.ok ? result.config.scaivault?.auth : lines(result));
+    const said = (result: ReturnType<typeof load>) =>
+      lines(result).map((line) => line.replace(/^(?:config\.yaml:4:\d+|environment): /, ""));
+    const arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:x-AbCdEf";
+    const variable = (name: string) => ({ SCAIVAULT_OPERATOR_AWS_SECRET: name });
+    const found = { method: "AwsSecret", secret: { intervalMs: 300_000, credentials: { mode: "Default" } } };
+    expect(auth(secret(""))).toMatchObject({
+      ...found,
+      secret: { ...found.secret, name: "scaivault-operator-config" },
+    });
+    expect(auth(secret("", variable(arn)))).toMatchObject({ secret: { name: arn, region: "eu-west-1" } });
+    expect(auth(secret("name: a", variable("b")))).toMatchObject({ secret: { name: "a" } });
+    expect(said(secret('name: "a b"'))).toEqual([
+      expect.stringContaining("awsSecret.name: write the name of a secret"),
+    ]);
+    expect(said(secret(`name: "${arn}", region: eu-west-2`))).toEqual([
+      "scaivault.connectionFrom.awsSecret.region: write the region of the ARN, or remove it",
+    ]);
+    expect(said(secret("region: eu-west-2", variable(arn)))).toEqual([expect.stringContaining("another region")]);
+    expect(said(secret("credentials: { mode: Profile }"))).toEqual([
+      "scaivault.connectionFrom.awsSecret.credentials.profile: name the profile: `mode: Profile` needs it",
+    ]);
+    expect(said(secret("credentials: { mode: Explicit, accessKeyIDFile: /k }"))).toEqual([
+      expect.stringContaining("set both accessKeyIDFile and secretAccessKeyFile"),
+    ]);
+    expect(said(secret("credentials: { profile: ops }"))).toEqual([
+      "scaivault.connectionFrom.awsSecret.credentials.profile: remove it: profile is for `mode: Profile`",
+    ]);
+    expect(said(scaivault('connectionFrom: { awsSecret: {} }, url: "https://s.example.com"'))).toEqual([
+      "scaivault.url: remove it: with connectionFrom the url stands in the AWS secret",
+    ]);
+    expect(said(scaivault("role: Reader"))).toEqual([
+      "scaivault.url: url is missing: write the base URL of ScaiVault, or connectionFrom",
+      "scaivault.auth: auth is missing: say how to log in to ScaiVault, or write connectionFrom",
+    ]);
+  });
+
   it("says what does not go with the role, and which shares there are", () => {
     const scaivault = (more: string) =>
       lines(load(`${MINIMAL}scaivault: { url: "https://s.example.com", auth: { tokenFile: /t }, ${more} }`)).map(

@@ -464,7 +464,7 @@ describe("ScaiVault login", () => {
       "profile: needed with mode Profile",
     ],
   ])("%o is refused as well", async (auth, message) => {
-    const own = auth.awsSecret === undefined ? { config } : {};
+    const own = "awsSecret" in auth ? {} : { config };
     const ran = await renderRaw(helm, { ...base, ...own, scaivault: { auth } });
     expect(ran.code).not.toBe(0);
     expect(ran.stderr).toContain(message);

@@ -36,6 +36,11 @@ export const notRun: readonly NotRun[] = [
     instead: "test/integration/local/lifecycle.test.ts",
   },
   { command: /^aws /, why: "the emulator stands in for AWS, and its command line is not here" },
+  {
+    command: /^scaivault-operator config /,
+    why: "the secret is made by the AWS command line, which is not here",
+    instead: "test/integration/cli/config.test.ts",
+  },
   { command: /^vault auth enable /, why: "the stage's Vault has it already, with logins of others" },
   { command: /^vault operator unseal/, why: "asks for a key" },
   { command: /^kubectl logs /, why: "no kubelet: the operator runs as a process, not in a pod" },

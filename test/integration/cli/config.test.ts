@@ -5,10 +5,13 @@
 import { createServer, type Server } from "node:http";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { AccessKey } from "../../../local/asm-proxy.ts";
+import { loadConfig } from "../../../src/config/index.ts";
 import { openConnection } from "../../../src/connect.ts";
 import { createLogger } from "../../../src/telemetry/index.ts";
+import { readPages } from "../../docs/markdown.ts";
+import { type IamPolicy, statementsOf, withoutAction } from "../../docs/policies.ts";
 import { copyOf, expectCopies } from "../../faults/support.ts";
 import { Harness, REGION, verdict } from "../../support/operator.ts";
 import { Program, type Ran } from "./support.ts";
@@ -289,6 +292,77 @@ describe("the secret", () => {
     await op.aws.schedule("ops/rights");
     const gone = await run(["run", "-c", file]);
     expect(gone.stdout).toContain("is scheduled for deletion: aws secretsmanager restore-secret");
+  });
+});
+
+describe("the policies of docs/rights.md", async () => {
+  const blocks = (await readPages()).flatMap((page) => page.blocks);
+  const policy = (whose: string): IamPolicy =>
+    JSON.parse(blocks.find(({ note }) => note?.options["connection"] === whose)?.text ?? "{}") as IamPolicy;
+  /** The emulator knows secrets by their names, without the six characters of an ARN. */
+  const allow = (given: IamPolicy): void => {
+    const statements = statementsOf(given).map((one) => ({
+      ...one,
+      names: (one.names ?? []).map((name) => name.replace(/-\?{6}$/, "")),
+    }));
+    const { AWS_ACCESS_KEY_ID: accessKeyId } = own;
+    op.asm.setKeys([seed, { accessKeyId, principalArn: "arn:aws:iam::123456789012:role/x", statements }]);
+  };
+  const filled = () => op.aws.put(SECRET, JSON.stringify({ url: URL_OF_SCAIVAULT, token: newToken("sa:policy") }));
+  const follow = () => openConnection(loadedConfig(), { environment: own, clock: op.clock });
+  const loadedConfig = () => {
+    const text = JSON.stringify(connectionFrom({ credentials: { mode: "Explicit" } }));
+    const loaded = loadConfig({ file: "test", text }, {});
+    if (!loaded.ok) throw new Error(JSON.stringify(loaded.problems));
+    return loaded.config;
+  };
+  const asked = () =>
+    op.asm
+      .calls()
+      .filter(({ accessKeyId }) => accessKeyId === own.AWS_ACCESS_KEY_ID)
+      .map(({ action, status }) => `${action} ${status}`);
+  beforeEach(filled);
+  afterEach(() => op.asm.setKeys(null));
+
+  it("are enough: to read and look, to write and clear", async () => {
+    allow(policy("operator"));
+    const connection = await follow();
+    await filled();
+    expect(await connection?.look()).toBe(true);
+    await connection?.close();
+    expect((await config(["clear", "--yes"])).code).toBe(1);
+    allow(policy("people"));
+    expect((await config(["clear", "--yes"])).code).toBe(0);
+    expect((await initToken(newToken("sa:people"))).code).toBe(0);
+    expect(
+      Object.values(await op.aws.stages(SECRET))
+        .flat()
+        .sort(),
+    ).toEqual(["AWSCURRENT", "AWSPREVIOUS"]);
+  });
+
+  it.each(["GetSecretValue", "PutSecretValue", "UpdateSecretVersionStage"])(
+    "without one of its actions, %s: it is named and nothing changes",
+    async (action) => {
+      allow(withoutAction(policy("people"), action));
+      const before = (await op.aws.read(SECRET)) ?? "";
+      const ran = await config(["clear", "--yes"]);
+      expect(ran).toMatchObject({ code: 1, stderr: "" });
+      expect(ran.stdout).toContain(`AWS denies secretsmanager:${action} on the secret ${SECRET}`);
+      expect((await op.aws.read(SECRET)) === before).toBe(true);
+    },
+  );
+
+  it("without DescribeSecret each look reads the value", async () => {
+    allow(withoutAction(policy("operator"), "DescribeSecret"));
+    const connection = await follow();
+    op.asm.resetCounts();
+    expect([await connection?.look(), await connection?.look()]).toEqual([false, false]);
+    await filled();
+    expect(await connection?.look()).toBe(true);
+    await connection?.close();
+    const reads = ["GetSecretValue 200", "GetSecretValue 200", "GetSecretValue 200"];
+    expect(asked()).toEqual(["DescribeSecret 400", ...reads]);
   });
 });
 

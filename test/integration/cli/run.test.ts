@@ -157,7 +157,7 @@ describe("wrong usage", () => {
   it("--help lists the commands, version prints it; both need nothing", async () => {
     const help = await program.run(["--help"]);
     expect(help).toMatchObject({ code: 0, stderr: "" });
-    for (const name of ["run", "validate", "plan", "doctor", "status", "support-bundle", "version"])
+    for (const name of ["run", "validate", "plan", "doctor", "status", "config", "support-bundle", "version"])
       expect(help.stdout).toMatch(new RegExp(`^ {2}${name} `, "m"));
     const version = await program.run(["version", "-o", "json"]);
     expect(JSON.parse(version.stdout)).toEqual({
