@@ -13,6 +13,7 @@ import {
   type Caches,
   createCaches,
   createCredentialReader,
+  type FederationSide,
   LingeringCopies,
   OperatorTerm,
   PlanRun,
@@ -29,15 +30,17 @@ import { News, newsFeed } from "./news/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
 import {
   clientCredentials,
+  FederationClient,
   RateBudget,
   type RateBudgetOptions,
   ScaiVaultClient,
+  type ScaiVaultOptions,
   secretFile,
   tokenExchange,
   tokenFile,
   type TokenProvider,
 } from "./scaivault/index.ts";
-import { createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
+import { allowedHosts, createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
 import { createLogger, createMetrics, errorFields, type Logger, type Metrics } from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
@@ -260,23 +263,32 @@ function scaivaultSide(
   const http = network.open(destination);
   const onFailure = (error: SyncError): void => log.warn("ScaiVault login failed", errorFields(error));
   const budget = new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } });
-  const clientWith = (tokens: TokenProvider): ScaiVaultClient =>
-    new ScaiVaultClient({
-      http,
-      basePath,
-      clock: systemClock,
-      userAgent: product,
-      cluster: config.cluster.name,
-      guard,
-      readOnly: scaivault.role === "Reader",
-      budget,
-      tokens,
-      ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
-      ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
-      onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
-    });
+  const optionsWith = (tokens: TokenProvider): ScaiVaultOptions => ({
+    http,
+    basePath,
+    clock: systemClock,
+    userAgent: product,
+    cluster: config.cluster.name,
+    guard,
+    readOnly: scaivault.role === "Reader",
+    budget,
+    tokens,
+    ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
+    ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
+    onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
+  });
+  const clientWith = (tokens: TokenProvider): ScaiVaultClient => new ScaiVaultClient(optionsWith(tokens));
   const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, onFailure, loaded, clientWith });
   const client = clientWith(tokens);
+  const federation: FederationSide = {
+    backends: new FederationClient(optionsWith(tokens)),
+    perMinute: () => budget.perMinute("federation"),
+    allowedHosts: async (path, signal) => {
+      const found = await client.metadata(path, { signal, lane: "user" });
+      return found === undefined ? undefined : allowedHosts(found.metadata.custom);
+    },
+    checkAddress: (address) => void network.endpoint(address),
+  };
   const target = createScaiVaultTarget({ client, seal, clock });
   const observations = new Observations({
     target,
@@ -297,7 +309,7 @@ function scaivaultSide(
   const takeOverFrom = new Set(scaivault.takeOverFrom);
   const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
   return {
-    side: { role, takeOverFrom, target, observations, list, id, ...newsOf(config, { client, clock, log }) },
+    side: { role, takeOverFrom, target, observations, list, federation, id, ...newsOf(config, { client, clock, log }) },
     connection: { client, tokens, http, destination, basePath },
   };
 }

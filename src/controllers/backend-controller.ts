@@ -2,17 +2,19 @@ import {
   annotations,
   type Condition,
   effectiveBackend,
+  effectiveFederation,
   type FederationBackend,
   type FederationBackendStatus,
   type SecretSyncStatus,
   SYNC_REQUEST_PATTERN,
 } from "../api/index.ts";
-import { type BackendStatusInput, backendStatus } from "../decide/index.ts";
+import { type BackendStatusInput, backendStatus, registeredStatus } from "../decide/index.ts";
 import { type SyncError, toSyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import type { ResolvedBackend } from "./backend-registry.ts";
 import { caConfigMap, credentialSecrets } from "./backend-resolver.ts";
 import { indexes } from "./caches.ts";
+import type { Registrations } from "./registrations.ts";
 import { type StatusWriter } from "./status-writer.ts";
 import { backendLocation } from "./subject.ts";
 import { viewBackend, viewDeclared } from "./views.ts";
@@ -34,14 +36,16 @@ const HELD = new Set(["DeletionHeld", "ChangeHeld", "ApprovalNeeded"]);
 export class BackendController {
   readonly #world: World;
   readonly #status: StatusWriter;
+  readonly #registrations: Registrations;
   readonly #handled = new Map<string, { value: string; atMs: number }>();
   /** What the last good checks of each backend rested on. */
   readonly #checked = new Map<string, string>();
   readonly #unwatchedAt = new Map<string, { version: string | undefined; atMs: number }>();
 
-  constructor(world: World, status: StatusWriter) {
+  constructor(world: World, status: StatusWriter, registrations: Registrations) {
     this.#world = world;
     this.#status = status;
+    this.#registrations = registrations;
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<BackendReconciled> {
@@ -61,7 +65,8 @@ export class BackendController {
       : { changed: await this.#refuse(key, object, view.error), again: false };
     if (view.ok) this.#syncRequest(key, view.object);
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
-    const next = backendStatus(this.#input(key, object, view.ok ? view.object : undefined, previous));
+    const input = this.#input(key, object, view.ok ? view.object : undefined, previous);
+    const next = this.#registered(key, view.ok ? view.object : undefined, input) ?? backendStatus(input);
     await this.#status.backend(object, previous, next);
     return { changed, again: again || this.#mayMendUnseen(key, view.ok ? view.object : undefined) };
   }
@@ -182,6 +187,17 @@ export class BackendController {
       scaivault: this.#scaivault(key),
       handledSyncRequest: this.#handled.get(key)?.value,
     };
+  }
+
+  /** The status of a backend that ScaiVault runs; undefined for others, and until it was looked at. */
+  #registered(
+    key: string,
+    backend: FederationBackend | undefined,
+    input: BackendStatusInput,
+  ): FederationBackendStatus | undefined {
+    const report = this.#registrations.report(key);
+    if (backend?.spec.federation === undefined || report === undefined) return undefined;
+    return registeredStatus(input, report, effectiveFederation(backend.spec.federation));
   }
 
   #counts(key: string): BackendStatusInput["counts"] {

@@ -49,6 +49,20 @@ export class BackendResolver {
     return this.#make({ backend, credential, ca, endpoints: this.#rights.endpoints(namespace) });
   }
 
+  /** A released credential Secret that is not the backend's own login. @throws SyncError */
+  credential(namespace: string, name: string, signal: AbortSignal): Promise<Credential> {
+    return this.#credentials.secret(namespace, name, signal);
+  }
+
+  /** The backend's CA as PEM text. @throws SyncError */
+  certificate(
+    ref: Parameters<CredentialReader["certificate"]>[0],
+    namespace: string,
+    signal: AbortSignal,
+  ): Promise<string> {
+    return this.#credentials.certificate(ref, namespace, signal);
+  }
+
   /** What the backend's CA is in, as of now, where no watch tells; undefined when it cannot be told. */
   unwatched(backend: FederationBackend, signal: AbortSignal): Promise<string | undefined> {
     const { namespace } = backend.metadata;
@@ -95,4 +109,10 @@ export function caConfigMap(backend: FederationBackend): string | undefined {
 export function credentialSecrets(backend: FederationBackend): string[] {
   const ca = backend.spec.hashicorpVault?.caRef;
   return [credentialName(backend), ca?.kind === "Secret" ? ca.name : undefined].filter((name) => name !== undefined);
+}
+
+/** The same with the Secret whose content ScaiVault gets as its own login. */
+export function watchedSecrets(backend: FederationBackend): string[] {
+  const registered = backend.spec.federation?.credentials?.secretRef?.name;
+  return [...credentialSecrets(backend), ...(registered === undefined ? [] : [registered])];
 }

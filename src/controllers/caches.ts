@@ -20,7 +20,7 @@ import {
   Store,
   stripMeta,
 } from "../runtime/index.ts";
-import { credentialSecrets } from "./backend-resolver.ts";
+import { watchedSecrets } from "./backend-resolver.ts";
 import { backendKeyOf, sameDeclared, viewBackend, viewDeclared } from "./views.ts";
 
 const resourceOf = (kind: KindInfo): Resource => ({
@@ -69,9 +69,7 @@ export function createCaches(log: Logger, cluster: string): Caches {
       indexers: {
         [indexes.credential]: (object) => {
           const view = viewBackend(object);
-          return view.ok
-            ? credentialSecrets(view.object).map((name) => `${object.metadata.namespace ?? ""}/${name}`)
-            : [];
+          return view.ok ? watchedSecrets(view.object).map((name) => `${object.metadata.namespace ?? ""}/${name}`) : [];
         },
       },
     }),

@@ -21,6 +21,9 @@ const call = (world: World, signal: AbortSignal) => ({
   guard: () => world.assertHeld(),
 });
 
+const resourceOf = (kind: "SecretSync" | "FederationBackend") =>
+  kind === "SecretSync" ? ownResources.syncs : ownResources.backends;
+
 /** The finalizer stands exactly while `cleanupPolicy: Delete` does. */
 export async function ensureFinalizer(
   world: World,
@@ -64,12 +67,17 @@ function mustKeep({ effective }: Subject): boolean {
 }
 
 /** Whether the namespace, or the CRD itself, is being deleted: then the backend and credentials may be gone already. */
-async function isDying(world: World, namespace: string, signal: AbortSignal): Promise<boolean> {
+export async function isDying(
+  world: World,
+  namespace: string,
+  signal: AbortSignal,
+  of: "SecretSync" | "FederationBackend" = "SecretSync",
+): Promise<boolean> {
   const found = await world.client.findMetadata(resources.namespaces, { name: namespace }, { signal });
   if (found === undefined || found.metadata.deletionTimestamp !== undefined) return true;
   const group = await world.client.groupDiscovery(GROUP, VERSION, { signal });
   // A CRD that is being deleted does not offer `create` any more.
-  const kind = group?.find(({ name }) => name === ownResources.syncs.plural);
+  const kind = group?.find(({ name }) => name === resourceOf(of).plural);
   return kind?.verbs.includes("create") !== true;
 }
 

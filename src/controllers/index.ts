@@ -7,4 +7,4 @@ export { OperatorTerm } from "./operator.ts";
 export { ignoredPlan, type ObjectPlan, type PlannedTarget, PlanRun } from "./plan-once.ts";
 export { type Overlay, overlayManifests, type PlannedObject } from "./plan-overlay.ts";
 export { termMetrics } from "./term-metrics.ts";
-export type { ScaiVaultSide, World } from "./world.ts";
+export type { FederationSide, ScaiVaultSide, World } from "./world.ts";

@@ -25,6 +25,7 @@ import { ScaiVaultNews } from "./scaivault-news.ts";
 import { type RefreshOptions, refreshScaiVault } from "./scaivault-refresh.ts";
 import { holdMassChanges } from "./mass-changes.ts";
 import { findLingering } from "./lingering.ts";
+import { Registrations } from "./registrations.ts";
 import { lastWithinBudget } from "./subject.ts";
 import { StatusWriter } from "./status-writer.ts";
 import type { Requeue } from "./requeue.ts";
@@ -55,6 +56,7 @@ export class OperatorTerm {
   readonly #registry: BackendRegistry;
   readonly #syncs: SyncController;
   readonly #backends: BackendController;
+  readonly #registrations: Registrations;
   readonly #syncQueues: QueueSet;
   readonly #backendQueue: WorkQueue;
   readonly #unsubscribe: (() => void)[] = [];
@@ -83,7 +85,11 @@ export class OperatorTerm {
     const status = new StatusWriter(this.#world);
     this.#firstLooks = new FirstLooks(options.clock, (key) => this.#enqueueKey(key, "refresh"));
     this.#syncs = new SyncController(this.#world, status, this.#firstLooks);
-    this.#backends = new BackendController(this.#world, status);
+    this.#registrations = new Registrations(this.#world, {
+      changed: (key) => this.#backendQueue.add(key, "user"),
+      onError: (key, error, retryInMs) => this.#reconcileFailed(key, error, retryInMs),
+    });
+    this.#backends = new BackendController(this.#world, status, this.#registrations);
     const onError = (key: string, error: unknown, retryInMs?: number) => this.#reconcileFailed(key, error, retryInMs);
     this.#syncQueues = new QueueSet({
       clock: options.clock,
@@ -153,6 +159,7 @@ export class OperatorTerm {
         delete: (object) => this.#secretChanged(object, true),
       }),
     );
+    this.#registrations.run();
     const following = this.#world.scaivault?.news?.run(this.#news, this.#abort.signal);
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -170,8 +177,9 @@ export class OperatorTerm {
   /** Depth of the queues by store, for metrics. */
   queueDepths(): { store: string; depth: number; inFlight: number }[] {
     const names = new Map([...this.#registry.stores()].map((store) => [store.identityKey, store.identity]));
-    return [...this.#syncQueues.stats()].map(([id, { depth, inFlight }]) => ({
-      store: names.get(id) ?? "none",
+    const rows = [...this.#syncQueues.stats()].map(([id, stats]) => ({ store: names.get(id) ?? "none", ...stats }));
+    return [...rows, { store: "registrations", ...this.#registrations.stats() }].map(({ store, depth, inFlight }) => ({
+      store,
       depth: Object.values(depth).reduce((sum, one) => sum + one, 0),
       inFlight,
     }));
@@ -187,7 +195,11 @@ export class OperatorTerm {
     this.#writerWatch.close();
     this.#firstLooks.close();
     this.#news.close();
-    await Promise.all([this.#syncQueues.shutdown(5_000), this.#backendQueue.shutdown(5_000)]);
+    await Promise.all([
+      this.#syncQueues.shutdown(5_000),
+      this.#backendQueue.shutdown(5_000),
+      this.#registrations.end(),
+    ]);
     await this.#registry.close();
   }
 

@@ -1,7 +1,7 @@
 import type { Observations } from "../catalogue/index.ts";
 import type { KubernetesSecretTargetSpec, ScaiVaultTargetSpec, SecretSync } from "../api/index.ts";
 import { type BrakeWindows, type KeyRing, type Rights, shapeDigest } from "../decide/index.ts";
-import type { SecretTarget } from "../ports/index.ts";
+import type { FederationPort, SecretTarget } from "../ports/index.ts";
 import type { EventRecorder, KubeClient } from "../runtime/index.ts";
 import type { Logger, Metrics } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
@@ -19,6 +19,8 @@ export interface ScaiVaultAddress {
   readonly owner?: string | undefined;
   readonly description?: string | undefined;
   readonly tags?: readonly string[] | undefined;
+  /** Of credentials: the hosts that they may be sent to. */
+  readonly allowedHosts?: readonly string[] | undefined;
   readonly maxVersions?: number | undefined;
   readonly object?: string | undefined;
   readonly lane?: Lane | undefined;
@@ -74,8 +76,20 @@ export interface ScaiVaultSide {
   readonly news?: NewsFollower;
   /** Paths that begin with a prefix, which ends in a slash. @throws SyncError */
   list(prefix: string, signal: AbortSignal): Promise<readonly string[]>;
+  readonly federation: FederationSide;
   /** Names the ScaiVault installation in target ids, such as `scaivault.scailabs.ai/tenant`. */
   readonly id: string;
+}
+
+/** Federation backends of ScaiVault, and what has to be known before one is registered. */
+export interface FederationSide {
+  readonly backends: FederationPort;
+  /** Calls a minute that this operator may make about them. */
+  perMinute(): number;
+  /** Hosts that the credentials at a path allow; undefined when nothing is there. @throws SyncError */
+  allowedHosts(path: string, signal: AbortSignal): Promise<readonly string[] | undefined>;
+  /** @throws SyncError when credentials must never be sent to this address (loopback, link-local, metadata, kube-apiserver) */
+  checkAddress(address: string): void;
 }
 
 /** What the controllers share. Made by the composition root; nothing in it is global. */

@@ -55,6 +55,8 @@ export {
   type RetirementStep,
   wantedRegistration,
 } from "./registration.ts";
+export { registeredStatus } from "./registered-status.ts";
+export { checkAllowedHost, checkRegistrationHost, registrationHost } from "./registration-host.ts";
 export {
   isOpenConflict,
   type RegistrationReport,

@@ -10,6 +10,9 @@ const health: RegistrationHealth = {
   lastSyncMs: nowMs - 60_000,
   lastSyncDurationMs: 900,
   secretsSynced: 12,
+  secretsFailed: undefined,
+  secretsSkipped: undefined,
+  conflictCount: undefined,
   errorCode: undefined,
 };
 const view: RegistrationView = {
@@ -69,6 +72,12 @@ describe("Ready", () => {
       { health: { ...health, lastSyncMs: nowMs - 3_000_000 } },
       "Stale",
       "2026-11-25T09:10:00Z",
+    ],
+    [
+      "Partial while secrets are left out",
+      { health: { ...health, secretsFailed: 1, secretsSkipped: 2 } },
+      "Partial",
+      "12 secrets synced by ScaiVault, 1 failed, 2 left out for their names",
     ],
     [
       "BothChanged while paths wait for people",

@@ -44,7 +44,7 @@ const working: ReadonlySet<string> = new Set(["pending", "syncing"]);
 const open: ReadonlySet<string> = new Set(["manual", "pending", "unresolved", "open", "none"]);
 
 /** What stands under problems path by path, or ends by itself. */
-const summed: ReadonlySet<Reason> = new Set(["Progressing", "BothChanged"]);
+const summed: ReadonlySet<Reason> = new Set(["Progressing", "BothChanged", "Partial"]);
 
 /** Whether a conflict waits for people; one that a rule decided does not. */
 export function isOpenConflict({ resolution }: RegistrationConflict): boolean {
@@ -100,11 +100,15 @@ function readyOf(
       return { reason: "Stale", message: `ScaiVault's last sync ended ${timeText(health.lastSyncMs)}` };
   }
   if (conflict !== undefined) return { reason: "BothChanged", message: conflict };
-  const synced = health.secretsSynced === undefined ? "synced" : `${health.secretsSynced} secrets synced`;
-  return {
-    reason: "InSync",
-    message: view.mode === "proxy" ? "ScaiVault reads the store through" : `${synced} by ScaiVault`,
-  };
+  if (view.mode === "proxy") return { reason: "InSync", message: "ScaiVault reads the store through" };
+  const left = (health.secretsFailed ?? 0) + (health.secretsSkipped ?? 0);
+  return { reason: left > 0 ? "Partial" : "InSync", message: countsText(health) };
+}
+
+function countsText({ secretsSynced, secretsFailed = 0, secretsSkipped = 0 }: RegistrationHealth): string {
+  const synced = secretsSynced === undefined ? "synced by ScaiVault" : `${secretsSynced} secrets synced by ScaiVault`;
+  const failed = secretsFailed === 0 ? "" : `, ${secretsFailed} failed`;
+  return `${synced}${failed}${secretsSkipped === 0 ? "" : `, ${secretsSkipped} left out for their names`}`;
 }
 
 /** `degraded, connection error (permission_denied)`: words of ScaiVault as they came. */
@@ -128,10 +132,11 @@ const connections: ReadonlyMap<string, NonNullable<FederationStatus["connection"
 function statusOf(view: RegistrationView, conflicts: number): FederationStatus {
   const { health, id, announcedMs } = view;
   const synced = view.mode === "sync" ? health?.secretsSynced : undefined;
+  const failed = (health?.secretsFailed ?? 0) + (health?.secretsSkipped ?? 0);
   return {
     ...(synced === undefined
       ? {}
-      : { counts: { found: synced + conflicts, inSync: synced, failed: 0, conflicts, held: 0 } }),
+      : { counts: { found: synced + failed + conflicts, inSync: synced, failed, conflicts, held: 0 } }),
     name: view.name,
     ...(id === undefined ? {} : { id }),
     ...(view.registeredMode === undefined ? {} : { mode: view.registeredMode }),

@@ -51,6 +51,11 @@ export interface RegistrationHealth {
   readonly lastSyncMs: number | undefined;
   readonly lastSyncDurationMs: number | undefined;
   readonly secretsSynced: number | undefined;
+  /** Secrets that could not be synced, and names that make no ScaiVault path; undefined when ScaiVault does not count them. */
+  readonly secretsFailed: number | undefined;
+  readonly secretsSkipped: number | undefined;
+  /** Paths in conflict; undefined when the status does not count them. */
+  readonly conflictCount: number | undefined;
   /** ScaiVault's code of the last failure; its text is never kept. */
   readonly errorCode: string | undefined;
 }

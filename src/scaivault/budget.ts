@@ -167,6 +167,11 @@ export class RateBudget {
     return Math.max(0, Math.floor(this.#bucket(category).tokens + 0.001));
   }
 
+  /** Calls a minute that the category has at the moment: its limit, less the share of others and what 429s took. */
+  perMinute(category: RateCategory): number {
+    return this.#bucket(category).capacity;
+  }
+
   #bucket(category: RateCategory): Bucket {
     const bucket = this.#buckets.get(category);
     if (bucket === undefined) throw new RangeError(`no rate category ${category}`);

@@ -114,6 +114,9 @@ describe("a status", () => {
       lastSyncMs: Date.parse("2026-01-01T00:00:00Z"),
       lastSyncDurationMs: 3000,
       secretsSynced: 12,
+      secretsFailed: undefined,
+      secretsSkipped: undefined,
+      conflictCount: undefined,
       errorCode: undefined,
     });
   });

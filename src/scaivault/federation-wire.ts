@@ -47,6 +47,9 @@ const statusAnswer = z.object({
   last_sync: time,
   last_sync_duration_ms: count,
   secrets_synced: count,
+  secrets_failed: count,
+  secrets_skipped: count,
+  conflicts: count,
   connection: z.object({ status: word, latency_ms: count }).nullish().catch(undefined),
   last_error: z.unknown().optional(),
 });
@@ -140,6 +143,9 @@ export function readStatus(body: Uint8Array, action: string): RegistrationHealth
     lastSyncMs: data.last_sync ?? undefined,
     lastSyncDurationMs: data.last_sync_duration_ms ?? undefined,
     secretsSynced: data.secrets_synced ?? undefined,
+    secretsFailed: data.secrets_failed ?? undefined,
+    secretsSkipped: data.secrets_skipped ?? undefined,
+    conflictCount: data.conflicts ?? undefined,
     errorCode: errorCodeOf(data.last_error),
   };
 }

@@ -285,6 +285,7 @@ export class MemoryOperator {
         id: "memory",
         role: "Writer",
         takeOverFrom: new Set(),
+        federation: undefined as never,
         list: (prefix) => {
           this.lists.push(prefix);
           if (this.scaivault.failure !== undefined) return Promise.reject(this.scaivault.failure);

@@ -63,6 +63,8 @@ export interface HarnessOptions<N extends string> {
   readonly apiServer?: string;
   /** Other parts than the shared ones, such as a Vault or a control plane of the test's own. */
   readonly env?: TestEnvironment;
+  /** The operator may register federation backends in ScaiVault, which reaches the stores of this test. */
+  readonly federation?: boolean;
   /** Another operator of the fleet: its clock, stores, mark keys and ScaiVault identity are this one's too. */
   readonly fleet?: Harness<string>;
 }
@@ -154,7 +156,12 @@ export class Harness<N extends string = string> {
     const { fleet } = options;
     const clock = fleet?.clock ?? new VirtualClock(Date.now(), { settle: async () => harness?.quiet() });
     const asm = fleet?.asm ?? (await env.ownAsm({ clock }));
-    const scaivault = fleet?.scaivault ?? (await env.ownScaiVault({ clock, ...options.scaivault }));
+    const outgoing = {
+      overrides: { [`secretsmanager.${REGION}.amazonaws.com`]: asm.tlsUrl ?? "", [VAULT_HOST]: env.vault.facts.url },
+      ca: env.authority.cert,
+    };
+    const scaivault =
+      fleet?.scaivault ?? (await env.ownScaiVault({ clock, federation: outgoing, ...options.scaivault }));
     const folder = mkdtempSync(join(tmpdir(), "operator-test-"));
     const file = await configFile(env, { ...options, id, ns, asm, scaivault, folder });
     if (fleet !== undefined) file["marks"] = fleet.file["marks"];
@@ -503,7 +510,7 @@ async function configFile<N extends string>(
   const keyFile = join(folder, "mark-key");
   writeFileSync(keyFile, randomBytes(32).toString("base64"));
   const tokenFile = join(folder, "scaivault-token");
-  writeFileSync(tokenFile, operatorScaiVaultToken(scaivault, options.news === "Followed"));
+  writeFileSync(tokenFile, operatorScaiVaultToken(scaivault, options));
   const server = options.apiServer === undefined ? {} : { server: options.apiServer };
   const kubeconfig = env.kube.kubeconfigFor(await operatorToken(env), server);
   const tenancy = options.tenancy?.(options.ns as Readonly<Record<N, string>>);
@@ -536,12 +543,16 @@ async function configFile<N extends string>(
 }
 
 /** The operator's identity in ScaiVault: what its documentation asks for, and no more. */
-function operatorScaiVaultToken(scaivault: ScaiVaultPart, news: boolean): string {
+function operatorScaiVaultToken(
+  scaivault: ScaiVaultPart,
+  { news, federation }: Pick<HarnessOptions<string>, "news" | "federation">,
+): string {
   return scaivault.server.admin.createToken({
     identity: "sa:scaivault-operator",
     scopes: [
       ...["secrets:read", "secrets:write", "secrets:delete", "secrets:list"],
-      ...(news ? ["subscriptions:read", "subscriptions:write"] : []),
+      ...(news === "Followed" ? ["subscriptions:read", "subscriptions:write"] : []),
+      ...(federation === true ? ["federation:read", "federation:write"] : []),
     ],
     rules: [{ path_pattern: "**", permissions: ["read", "write", "delete", "list"] }],
   });

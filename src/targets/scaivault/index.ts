@@ -1,2 +1,3 @@
 export { createScaiVaultTarget, type ScaiVaultTargetOptions } from "./target.ts";
 export type { ScaiVaultRef } from "./types.ts";
+export { allowedHosts } from "./allowed-hosts.ts";

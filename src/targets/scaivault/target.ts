@@ -20,6 +20,7 @@ import type {
 import type { Clock } from "../../time/clock.ts";
 import { FENCE } from "../fence.ts";
 import type { MarkSeal } from "../marks.ts";
+import { allowedHosts, sameHosts, withAllowedHosts } from "./allowed-hosts.ts";
 import { markKeys, storedMark, withMark, withoutMark } from "./mark-place.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import type { ScaiVaultRef } from "./types.ts";
@@ -305,7 +306,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
         description: ref.description ?? base.description,
         owner: ref.owner ?? base.owner,
         tags: ref.tags ?? base.tags,
-        custom: base.custom,
+        custom: ref.allowedHosts === undefined ? base.custom : withAllowedHosts(base.custom, ref.allowedHosts),
       },
       this.#options.seal.seal(targetID(ref), mark),
     );
@@ -346,6 +347,7 @@ function asDeclared(ref: ScaiVaultRef, metadata: SecretMetadata): boolean {
     JSON.stringify([...new Set(ref.tags)].sort()) === JSON.stringify([...new Set(metadata.tags)].sort());
   return (
     sameTags &&
+    (ref.allowedHosts === undefined || sameHosts(ref.allowedHosts, allowedHosts(metadata.custom))) &&
     (ref.owner === undefined || ref.owner === metadata.owner) &&
     (ref.description === undefined || ref.description === metadata.description)
   );

@@ -7,6 +7,8 @@ export interface ScaiVaultRef {
   readonly description?: string | undefined;
   /** All tags: the declared ones, and those of the source as `key=value`. Order does not matter. */
   readonly tags?: readonly string[] | undefined;
+  /** Of credentials: the hosts that they may be sent to, as metadata key `allowed_hosts`. */
+  readonly allowedHosts?: readonly string[] | undefined;
   /** How many versions ScaiVault keeps, at least 2. */
   readonly maxVersions?: number | undefined;
   /** `namespace/name` of the object, for the User-Agent. */

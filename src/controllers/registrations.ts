@@ -1,0 +1,392 @@
+import { annotations, effectiveBackend, type FederationBackend } from "../api/index.ts";
+import {
+  type DeclaredRegistration,
+  registrationDiff,
+  type RegistrationReport,
+  reportRegistration,
+  wantedRegistration,
+} from "../decide/index.ts";
+import { type SyncError, toSyncError } from "../errors/index.ts";
+import type { FederationCall } from "../ports/index.ts";
+import { type KubeObject, keyOf, type Lane, WorkQueue, type WorkResult } from "../runtime/index.ts";
+import { errorFields } from "../telemetry/index.ts";
+import { indexes } from "./caches.ts";
+import { checkRegistrationRights, declaredRegistration, federationOf } from "./registration-checks.ts";
+import { authMethodOf, writeCredentials } from "./registration-credentials.ts";
+import { ensureRegistrationFinalizer, finalizeRegistration, retireRegistration } from "./registration-finalize.ts";
+import { RegistrationListing } from "./registration-listing.ts";
+import { handleSyncRequest, lookAtHealth, type SyncRequestResult } from "./registration-look.ts";
+import {
+  announcedMs,
+  newMemory,
+  type RegistrationMemory,
+  registrationSubject,
+  type RegistrationSubject,
+  viewOf,
+} from "./registration-state.ts";
+import { stepRegistration } from "./registration-step.ts";
+import { Reverts } from "./reverts.ts";
+import { SyncRequests } from "./sync-requests.ts";
+import { viewBackend } from "./views.ts";
+import type { World } from "./world.ts";
+
+/** All registrations are compared with one listing this often, in milliseconds. */
+const LISTING_MS = 60_000;
+/** No backend's status is asked for more often than this when nothing is awaited. */
+const LOOK_MS = 60_000;
+/** Until a backend settles (its first sync, a store that comes back) it is looked at this often. */
+const SETTLE_MS = 20_000;
+const REFUSED_RETRY_MS = 60_000;
+const FINALIZE_RETRY_MS = 30_000;
+/** Part of the calls a minute that routine looks may take; the rest is for people's changes. */
+const ROUTINE_PART = 0.5;
+/** Calls that a look at one backend takes, its conflicts among them. */
+const CALLS_A_LOOK = 1.5;
+/** Steps of one reconcile; more than any edit needs. */
+const MAX_STEPS = 8;
+/** Key in the queue that stands for the listing of all. */
+const ALL = "";
+
+interface WrittenCredential {
+  readonly basis: string;
+  readonly authMethod: "approle" | "token";
+  readonly atMs: number;
+}
+
+/** What registrations ask of those who run them. */
+export interface RegistrationHooks {
+  /** Status has something new to say. */
+  changed(backendKey: string): void;
+  onError(key: string, error: unknown, retryInMs?: number): void;
+}
+
+/**
+ * FederationBackends that ScaiVault runs: registered, kept as declared, looked at and removed. They have a queue of their own,
+ * because ScaiVault takes few such calls a minute: one listing serves all of them, and looks at each are spread.
+ */
+export class Registrations {
+  readonly #world: World;
+  readonly #hooks: RegistrationHooks;
+  readonly #queue: WorkQueue;
+  readonly #memories = new Map<string, RegistrationMemory>();
+  readonly #listing: RegistrationListing | undefined;
+  readonly #requests = new SyncRequests();
+  readonly #reverts: Reverts;
+  /** Versions of the Secrets that stand at ScaiVault paths, and when that was last looked at (monotonic). */
+  readonly #credentials = new Map<string, WrittenCredential>();
+  /** What people or other objects may have changed since the last look: listings have to be newer (monotonic). */
+  readonly #freshMs = new Map<string, number>();
+  readonly #unsubscribe: (() => void)[] = [];
+
+  constructor(world: World, hooks: RegistrationHooks) {
+    this.#world = world;
+    this.#hooks = hooks;
+    this.#queue = new WorkQueue({ clock: world.clock });
+    this.#reverts = new Reverts(() => world.clock.monotonic());
+    const backends = world.scaivault?.federation.backends;
+    this.#listing = backends === undefined ? undefined : new RegistrationListing(backends, world.clock);
+  }
+
+  run(): void {
+    const { caches } = this.#world;
+    const { onError } = this.#hooks;
+    this.#queue.run(2, (key, { lane, signal }) => this.#work(key, lane, signal), { onError });
+    this.#queue.addAfter(ALL, LISTING_MS, "refresh");
+    this.#unsubscribe.push(
+      caches.backends.subscribe({
+        add: (object) => this.#due(object, "change"),
+        update: (object, old) => {
+          if (concerns(object, old)) this.#due(object, "user");
+        },
+        delete: (object) => this.#due(object, "change"),
+      }),
+      caches.credentials.subscribe({
+        add: (secret) => this.#secretChanged(keyOf(secret)),
+        update: (secret) => this.#secretChanged(keyOf(secret)),
+        delete: (secret) => this.#secretChanged(keyOf(secret)),
+      }),
+    );
+  }
+
+  async end(): Promise<void> {
+    for (const unsubscribe of this.#unsubscribe) unsubscribe();
+    await this.#queue.shutdown(5_000);
+  }
+
+  /** For metrics. */
+  stats() {
+    return this.#queue.stats();
+  }
+
+  /** Whether the object is ScaiVault's to run, or still was when it was last looked at; nothing else may write its paths then. */
+  has(backend: FederationBackend): boolean {
+    return registrationSubject(backend) !== undefined || this.#retires(backend);
+  }
+
+  /** How the registration of an object stands; undefined when it has none. */
+  report(key: string): RegistrationReport | undefined {
+    const memory = this.#memories.get(key);
+    return memory === undefined ? undefined : reportRegistration(viewOf(memory), this.#world.clock.now());
+  }
+
+  #due(object: KubeObject, lane: Lane): void {
+    const key = keyOf(object);
+    const view = viewBackend(object);
+    if (!this.#memories.has(key) && (!view.ok || !this.has(view.object))) return;
+    this.#freshMs.set(key, this.#world.clock.monotonic());
+    this.#queue.add(key, lane);
+  }
+
+  #secretChanged(secret: string): void {
+    for (const object of this.#world.caches.backends.byIndex(indexes.credential, secret)) this.#due(object, "change");
+  }
+
+  /** The operator is to run it, and a registration is recorded. */
+  #retires({ metadata, spec, status }: FederationBackend): boolean {
+    const runsHere = spec.federation !== undefined && spec.federation.runsIn !== "ScaiVault";
+    const id = this.#memories.get(`${metadata.namespace}/${metadata.name}`)?.id ?? status?.federation?.id;
+    return runsHere && id !== undefined && id !== "";
+  }
+
+  async #work(key: string, lane: Lane, signal: AbortSignal): Promise<WorkResult> {
+    if (key === ALL) return this.#compareAll(signal);
+    const object = this.#world.caches.backends.get(key);
+    const view = object === undefined ? undefined : viewBackend(object);
+    if (object === undefined || view?.ok !== true) {
+      if (object === undefined) this.#forget(key);
+      return {};
+    }
+    const before = this.#memories.get(key);
+    const memory = before?.uid === view.object.metadata.uid ? before : newMemory(this.#world.cluster, view.object);
+    this.#memories.set(key, memory);
+    const told = JSON.stringify(viewOf(memory));
+    try {
+      return await this.#reconcile(key, { object, backend: view.object, memory, lane }, signal);
+    } finally {
+      if (told !== JSON.stringify(viewOf(memory)) || before !== memory) this.#hooks.changed(key);
+    }
+  }
+
+  async #reconcile(
+    key: string,
+    job: {
+      readonly object: KubeObject;
+      readonly backend: FederationBackend;
+      readonly memory: RegistrationMemory;
+      readonly lane: Lane;
+    },
+    signal: AbortSignal,
+  ): Promise<WorkResult> {
+    const { object, backend, memory, lane } = job;
+    const call: FederationCall = { signal, lane: lane === "refresh" ? "verification" : "user", object: key };
+    if (backend.metadata.deletionTimestamp !== undefined) return this.#finalize(job, call);
+    const subject = registrationSubject(backend);
+    if (subject === undefined) return this.#retire(key, backend, memory, call);
+    if (backend.spec.suspend === true) {
+      memory.problem = { reason: "BackendSuspended", message: "spec.suspend is true" };
+      return {};
+    }
+    try {
+      checkRegistrationRights(this.#world, subject);
+      await ensureRegistrationFinalizer(this.#world, subject, object, signal);
+      const result = await this.#bringAbout(subject, memory, call);
+      memory.problem = undefined;
+      return result;
+    } catch (error) {
+      return this.#failed(subject, memory, error);
+    }
+  }
+
+  /** Steps until the registration is as declared or something is awaited; then looks at how it stands. */
+  async #bringAbout(
+    subject: RegistrationSubject,
+    memory: RegistrationMemory,
+    call: FederationCall,
+  ): Promise<WorkResult> {
+    const world = this.#world;
+    const { key, backend } = subject;
+    const { clock } = world;
+    const declared = await this.#declare(subject, call.signal);
+    const listing = this.#listing;
+    if (listing === undefined) throw toSyncError(undefined);
+    for (let steps = 0; steps < MAX_STEPS; steps += 1) {
+      const notBeforeMs = Math.max(this.#freshMs.get(key) ?? 0, clock.monotonic() - LISTING_MS);
+      const outcome = await stepRegistration({ world, listing, subject, memory, declared, call, notBeforeMs });
+      if (outcome === "Announced") return {};
+      if (outcome !== "Again") break;
+    }
+    const request = memory.pendingSync;
+    const awaited = request !== undefined || memory.lookedMs === undefined || memory.under !== undefined;
+    const looked = memory.lookedMs ?? -Infinity;
+    if (awaited || clock.monotonic() - looked >= this.#lookEveryMs() - 1_000) {
+      if (!(await lookAtHealth(world, memory, call))) {
+        listing.forget();
+        return { requeueAfterMs: 0, lane: "drift" };
+      }
+    }
+    const asked = await handleSyncRequest(world, subject, memory, this.#requests, call);
+    return this.#next(memory, asked, backend);
+  }
+
+  #next(memory: RegistrationMemory, asked: SyncRequestResult, backend: FederationBackend): WorkResult {
+    if (asked.kind === "Later") return { requeueAfterMs: asked.inMs, lane: "change" };
+    const { status } = this.report(`${backend.metadata.namespace}/${backend.metadata.name}`) ?? {};
+    const settled =
+      memory.under === undefined &&
+      status?.health === "healthy" &&
+      (memory.mode === "proxy" || memory.health?.lastSyncMs !== undefined);
+    const every = this.#lookEveryMs();
+    return { requeueAfterMs: settled ? every : Math.min(every, Math.max(SETTLE_MS, every / 4)) };
+  }
+
+  /** Looks at one backend are spread so far that all of them together stay within their part of the budget. */
+  #lookEveryMs(): number {
+    const perMinute = (this.#world.scaivault?.federation.perMinute() ?? 1) * ROUTINE_PART - 60_000 / LISTING_MS;
+    const many = [...this.#memories.values()].filter(({ id }) => id !== undefined).length;
+    return Math.max(LOOK_MS, (many * CALLS_A_LOOK * 60_000) / Math.max(perMinute, 0.2));
+  }
+
+  /** What the object declares; the Secret that it names is at its ScaiVault path before anything else happens. */
+  async #declare(subject: RegistrationSubject, signal: AbortSignal): Promise<DeclaredRegistration> {
+    const world = this.#world;
+    const { namespace, generation } = subject.backend.metadata;
+    const vault = subject.backend.spec.hashicorpVault;
+    const ca =
+      vault?.caRef === undefined ? undefined : await world.resolver.certificate(vault.caRef, namespace, signal);
+    const secret = subject.federation.credentials?.secretRef?.name;
+    if (secret === undefined)
+      return declaredRegistration(subject, { authMethod: vault?.auth?.token === undefined ? "approle" : "token", ca });
+    const known = this.#credentials.get(subject.key);
+    const watched = world.caches.credentials.get(`${namespace}/${secret}`)?.metadata.resourceVersion;
+    const basis = JSON.stringify([watched, generation]);
+    const age = world.clock.monotonic() - (known?.atMs ?? -Infinity);
+    if (watched !== undefined && known?.basis === basis && age < effectiveBackend(subject.backend.spec).syncIntervalMs)
+      return declaredRegistration(subject, { authMethod: known.authMethod, ca });
+    const credential = await world.resolver.credential(namespace, secret, signal);
+    const authMethod = authMethodOf(credential);
+    const declared = declaredRegistration(subject, { authMethod, ca });
+    await writeCredentials(world, subject, { credential, declared, reverts: this.#reverts }, signal);
+    this.#credentials.set(subject.key, { basis, authMethod, atMs: world.clock.monotonic() });
+    return declared;
+  }
+
+  #failed(subject: RegistrationSubject, memory: RegistrationMemory, error: unknown): WorkResult {
+    const failed = toSyncError(error, "register in ScaiVault");
+    // What is thrown by others than stores and targets is the API server's doing, a lost lease, or a defect.
+    if (failed.reason === "Unexpected") throw error;
+    const { namespace, name } = subject.backend.metadata;
+    // A turn in the budget that is not there yet says nothing about the registration.
+    const waits = failed.reason === "RateLimited" && memory.id !== undefined;
+    if (!waits) memory.problem = { reason: failed.reason, message: failed.message };
+    const fields = { kind: "FederationBackend", namespace, name, ...errorFields(failed) };
+    this.#world.log[waits ? "debug" : "warn"]("registration failed", fields);
+    return { requeueAfterMs: retryMs(failed, subject), lane: "retry" };
+  }
+
+  async #finalize(
+    { object, backend, memory }: { object: KubeObject; backend: FederationBackend; memory: RegistrationMemory },
+    call: FederationCall,
+  ): Promise<WorkResult> {
+    const listing = this.#listing;
+    if (listing === undefined) return {};
+    const done = await finalizeRegistration(this.#world, object, backend, { memory, listing }, call);
+    return done ? {} : { requeueAfterMs: FINALIZE_RETRY_MS, lane: "retry" };
+  }
+
+  /** `federation` is gone: the registration stays as it is. The operator is to run it: the registration goes. */
+  async #retire(
+    key: string,
+    backend: FederationBackend,
+    memory: RegistrationMemory,
+    call: FederationCall,
+  ): Promise<WorkResult> {
+    const { namespace, name } = backend.metadata;
+    if (!this.#retires(backend) || this.#listing === undefined) {
+      if (memory.id !== undefined)
+        this.#world.log.info("registration stays", { kind: "FederationBackend", namespace, name, target: memory.name });
+      this.#forget(key);
+      this.#hooks.changed(key);
+      return {};
+    }
+    try {
+      const gone = await retireRegistration(this.#world, backend, { memory, listing: this.#listing }, call);
+      memory.problem = undefined;
+      if (!gone) return { requeueAfterMs: SETTLE_MS, lane: "change" };
+      this.#forget(key);
+      return {};
+    } catch (error) {
+      const failed = toSyncError(error, "retire the registration");
+      if (failed.reason === "Unexpected") throw error;
+      memory.problem = { reason: failed.reason, message: failed.message };
+      return { requeueAfterMs: failed.retryAfterMs ?? FINALIZE_RETRY_MS, lane: "retry" };
+    }
+  }
+
+  #forget(key: string): void {
+    this.#memories.delete(key);
+    this.#credentials.delete(key);
+    this.#freshMs.delete(key);
+    this.#requests.forget(key);
+  }
+
+  /** One listing shows for all of them what others changed, and which of them ScaiVault calls otherwise than before. */
+  async #compareAll(signal: AbortSignal): Promise<WorkResult> {
+    const again = { requeueAfterMs: LISTING_MS, lane: "refresh" as const };
+    const registered = [...this.#memories].filter(([, { id }]) => id !== undefined);
+    if (registered.length === 0 || this.#listing === undefined) return again;
+    try {
+      federationOf(this.#world);
+      const notBeforeMs = this.#world.clock.monotonic() - LISTING_MS / 2;
+      const all = new Map(
+        (await this.#listing.since(notBeforeMs, { signal, lane: "verification" })).map((one) => [one.id, one]),
+      );
+      for (const [key, memory] of registered) {
+        const found = all.get(memory.id ?? "");
+        const status = found?.status;
+        const moved = status !== undefined && memory.health !== undefined && status !== memory.health.status;
+        if (moved) memory.lookedMs = undefined;
+        if (found === undefined || moved || this.#differs(key, memory, found)) this.#queue.add(key, "drift");
+      }
+    } catch (error) {
+      const failed = toSyncError(error, "list the federation backends");
+      if (failed.reason === "Unexpected") throw error;
+      // Each of them finds out for itself, and says so.
+      if (failed.reason !== "RateLimited") for (const [key] of registered) this.#queue.add(key, "refresh");
+    }
+    return again;
+  }
+
+  #differs(key: string, memory: RegistrationMemory, found: Parameters<typeof registrationDiff>[1]): boolean {
+    const object = this.#world.caches.backends.get(key);
+    const view = object === undefined ? undefined : viewBackend(object);
+    const subject = view?.ok === true ? registrationSubject(view.object) : undefined;
+    if (subject === undefined || memory.problem?.reason === "Conflict") return false;
+    // The certificate is compared when the object itself is looked at.
+    const ca = found.config?.get("ca_cert_pem");
+    const method = found.config?.get("auth_method") === "token" ? "token" : "approle";
+    const declared = declaredRegistration(subject, { authMethod: method, ca: typeof ca === "string" ? ca : undefined });
+    return registrationDiff(wantedRegistration(memory.name, declared), found).fields.length > 0;
+  }
+}
+
+/** Status writes of ours do not count, but for what has to stand in status before the next step. */
+function concerns(object: KubeObject, old: KubeObject): boolean {
+  const own = (one: KubeObject) => {
+    const view = viewBackend(one);
+    return JSON.stringify([
+      one.metadata.uid,
+      one.metadata.generation,
+      one.metadata.deletionTimestamp,
+      one.metadata.annotations?.[annotations.syncRequestedAt],
+      view.ok ? announcedMs(view.object) : undefined,
+    ]);
+  };
+  return own(object) !== own(old);
+}
+
+/** What only an edit mends waits for one; rights and what others hold are looked at again, and a fight once an interval. */
+function retryMs(error: SyncError, { backend }: RegistrationSubject): number {
+  if (error.reason === "Conflict") return effectiveBackend(backend.spec).syncIntervalMs;
+  if (error.retryAfterMs !== undefined) return Math.max(error.retryAfterMs, 1_000);
+  return error.kind === "transient" ? 10_000 : REFUSED_RETRY_MS;
+}
