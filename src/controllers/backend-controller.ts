@@ -139,7 +139,8 @@ export class BackendController {
   }
 
   #logRefusal(object: KubeObject, error: SyncError): void {
-    if (error.reason === "BackendSuspended") return;
+    // Both are as people want it.
+    if (error.reason === "BackendSuspended" || error.reason === "BackendNotReadable") return;
     this.#world.log.warn("backend refused", {
       kind: "FederationBackend",
       namespace: object.metadata.namespace ?? "",

@@ -258,7 +258,7 @@ export class OperatorTerm {
     const state = this.#registry.get(key);
     // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
     const mendable = state.state === "Refused" && reasons[state.error.reason].kind !== "terminal";
-    return mendable && state.error.reason !== "BackendSuspended" ? { requeueAfterMs: REFUSED_RETRY_MS } : {};
+    return mendable && !wanted.has(state.error.reason) ? { requeueAfterMs: REFUSED_RETRY_MS } : {};
   }
 
   #backendUpdated(object: KubeObject, old: KubeObject): void {
@@ -410,6 +410,9 @@ export class OperatorTerm {
     if (what === "stale" || what === "failing") this.#enqueueDependants(store.backends, "refresh");
   }
 }
+
+/** Refusals that only an edit of the object ends, and that are as people want it. */
+const wanted: ReadonlySet<string> = new Set(["BackendSuspended", "BackendNotReadable"]);
 
 /** Status writes of ours do not count. */
 function specChanged(object: KubeObject, old: KubeObject): boolean {

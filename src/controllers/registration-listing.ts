@@ -35,6 +35,15 @@ export class RegistrationListing {
     }
   }
 
+  /** A backend that was just made: no need to ask for all of them again. */
+  learn(backend: FederatedBackend): void {
+    if (this.#known !== undefined)
+      this.#known = {
+        ...this.#known,
+        backends: [...this.#known.backends.filter(({ id }) => id !== backend.id), backend],
+      };
+  }
+
   /** Something was changed: what was listed before does not hold any more. */
   forget(): void {
     this.#known = undefined;

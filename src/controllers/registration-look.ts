@@ -24,7 +24,6 @@ export async function lookAtHealth(world: World, memory: RegistrationMemory, cal
   const old = changedMs !== undefined && health.lastSyncMs !== undefined && health.lastSyncMs < changedMs - 60_000;
   memory.health = old ? { ...health, lastSyncMs: undefined } : health;
   memory.lookedMs = world.clock.monotonic();
-  memory.under = undefined;
   if (memory.mode === "proxy") {
     memory.conflicts = undefined;
     return true;

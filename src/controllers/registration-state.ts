@@ -19,6 +19,8 @@ export interface RegistrationMemory {
   readonly name: string;
   id: string | undefined;
   announcedMs: number | undefined;
+  /** The answer to a creation was lost: it may have been made all the same. */
+  uncertain: boolean;
   mode: "proxy" | "sync";
   registeredMode: "proxy" | "sync" | undefined;
   syncIntervalMs: number;
@@ -76,6 +78,8 @@ export function newMemory(cluster: string, backend: FederationBackend): Registra
     name: registrationName(cluster, namespace, name),
     id,
     announcedMs: announcedMs(backend),
+    // A creation that was announced before this term may have been sent.
+    uncertain: announcedMs(backend) !== undefined,
     mode: backend.spec.federation?.mode ?? "sync",
     registeredMode: id === undefined ? undefined : backend.status?.federation?.mode,
     syncIntervalMs: effectiveBackend(backend.spec).syncIntervalMs,

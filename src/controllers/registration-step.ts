@@ -50,7 +50,8 @@ export async function stepRegistration(job: RegistrationJob): Promise<StepResult
   const step = decideRegistration({
     wanted,
     recordedID: memory.id,
-    announcedMs: announcedMs(subject.backend),
+    // Only what stands in status, and was not taken back since, makes a backend of our name ours.
+    announcedMs: memory.announcedMs === undefined ? undefined : announcedMs(subject.backend),
     byID,
     byName,
     adopt: subject.effective.adopt,
@@ -84,6 +85,7 @@ async function carryOut(job: RegistrationJob, wanted: WantedRegistration, step: 
     case "Announce":
       forgetID(memory);
       memory.announcedMs = job.world.clock.now();
+      memory.uncertain = false;
       return "Announced";
     case "Create":
       return create(job, wanted);
@@ -111,28 +113,37 @@ async function create(job: RegistrationJob, wanted: WantedRegistration): Promise
   const { world, listing, memory, declared, call } = job;
   await checkCredentialHost(world, declared, call.signal);
   world.assertHeld();
-  listing.forget();
   let made: FederatedBackend | "Exists";
   try {
     made = await federationOf(world).backends.create(wanted, call);
   } catch (error) {
+    listing.forget();
+    const known = error instanceof SyncError ? error : undefined;
     // Nothing was made, so nothing that is found later answers what was announced.
-    if (error instanceof SyncError && error.reason === "RegistrationRefused") memory.announcedMs = undefined;
+    if (known?.reason === "RegistrationRefused") memory.announcedMs = undefined;
+    else if (known === undefined || known.code === "no_answer" || known.code === "connection_broken")
+      memory.uncertain = true;
     throw error;
   }
-  if (made === "Exists") return "Again";
+  if (made === "Exists") {
+    listing.forget();
+    // Another's, unless an answer of ours was lost.
+    if (!memory.uncertain) memory.announcedMs = undefined;
+    return "Again";
+  }
   noteWritten(job, "Create");
-  take(job, made);
+  take(job, { ...made, name: made.name === "" ? wanted.name : made.name });
   return "Again";
 }
 
 function take({ world, memory, listing }: RegistrationJob, backend: FederatedBackend): void {
   memory.id = backend.id;
   memory.announcedMs = undefined;
+  memory.uncertain = false;
   memory.registeredMode = modeOf(backend) ?? memory.mode;
   memory.changedMs = world.clock.now();
   memory.lookedMs = undefined;
-  listing.forget();
+  listing.learn(backend);
 }
 
 async function patch(job: RegistrationJob, step: RegistrationStep & { kind: "Patch" }): Promise<StepResult> {
@@ -147,11 +158,11 @@ async function patch(job: RegistrationJob, step: RegistrationStep & { kind: "Pat
   noteWritten(job, "Update", step.fields.join(", "));
   if (step.patch.mode !== undefined) {
     memory.changedMs = world.clock.now();
+    memory.registeredMode = step.patch.mode;
     memory.health = undefined;
     memory.conflicts = undefined;
   }
   memory.lookedMs = undefined;
-  memory.under = `${step.fields.join(", ")} was changed in ScaiVault`;
   memory.settledGeneration = undefined;
   return "Again";
 }

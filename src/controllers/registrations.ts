@@ -24,7 +24,7 @@ import {
   type RegistrationSubject,
   viewOf,
 } from "./registration-state.ts";
-import { stepRegistration } from "./registration-step.ts";
+import { type StepResult, stepRegistration } from "./registration-step.ts";
 import { Reverts } from "./reverts.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { viewBackend } from "./views.ts";
@@ -74,8 +74,6 @@ export class Registrations {
   readonly #reverts: Reverts;
   /** Versions of the Secrets that stand at ScaiVault paths, and when that was last looked at (monotonic). */
   readonly #credentials = new Map<string, WrittenCredential>();
-  /** What people or other objects may have changed since the last look: listings have to be newer (monotonic). */
-  readonly #freshMs = new Map<string, number>();
   readonly #unsubscribe: (() => void)[] = [];
 
   constructor(world: World, hooks: RegistrationHooks) {
@@ -95,9 +93,7 @@ export class Registrations {
     this.#unsubscribe.push(
       caches.backends.subscribe({
         add: (object) => this.#due(object, "change"),
-        update: (object, old) => {
-          if (concerns(object, old)) this.#due(object, "user");
-        },
+        update: (object, old) => this.#updated(object, old),
         delete: (object) => this.#due(object, "change"),
       }),
       caches.credentials.subscribe({
@@ -133,8 +129,16 @@ export class Registrations {
     const key = keyOf(object);
     const view = viewBackend(object);
     if (!this.#memories.has(key) && (!view.ok || !this.has(view.object))) return;
-    this.#freshMs.set(key, this.#world.clock.monotonic());
+    // Whatever was listed before somebody changed something is not believed any more.
+    this.#listing?.forget();
     this.#queue.add(key, lane);
+  }
+
+  #updated(object: KubeObject, old: KubeObject): void {
+    if (asked(object) !== asked(old)) this.#due(object, "user");
+    // Status says now what it had to say before the next step.
+    else if (announced(object) !== announced(old) && this.#memories.has(keyOf(object)))
+      this.#queue.add(keyOf(object), "user");
   }
 
   #secretChanged(secret: string): void {
@@ -204,19 +208,17 @@ export class Registrations {
     call: FederationCall,
   ): Promise<WorkResult> {
     const world = this.#world;
-    const { key, backend } = subject;
+    const { backend } = subject;
     const { clock } = world;
     const declared = await this.#declare(subject, call.signal);
     const listing = this.#listing;
     if (listing === undefined) throw toSyncError(undefined);
-    for (let steps = 0; steps < MAX_STEPS; steps += 1) {
-      const notBeforeMs = Math.max(this.#freshMs.get(key) ?? 0, clock.monotonic() - LISTING_MS);
-      const outcome = await stepRegistration({ world, listing, subject, memory, declared, call, notBeforeMs });
-      if (outcome === "Announced") return {};
-      if (outcome !== "Again") break;
-    }
-    const request = memory.pendingSync;
-    const awaited = request !== undefined || memory.lookedMs === undefined || memory.under !== undefined;
+    const notBeforeMs = clock.monotonic() - LISTING_MS;
+    let outcome: StepResult = "Again";
+    for (let steps = 0; steps < MAX_STEPS && outcome === "Again"; steps += 1)
+      outcome = await stepRegistration({ world, listing, subject, memory, declared, call, notBeforeMs });
+    if (outcome === "Announced") return {};
+    const awaited = memory.pendingSync !== undefined || memory.lookedMs === undefined || memory.under !== undefined;
     const looked = memory.lookedMs ?? -Infinity;
     if (awaited || clock.monotonic() - looked >= this.#lookEveryMs() - 1_000) {
       if (!(await lookAtHealth(world, memory, call))) {
@@ -224,12 +226,13 @@ export class Registrations {
         return { requeueAfterMs: 0, lane: "drift" };
       }
     }
-    const asked = await handleSyncRequest(world, subject, memory, this.#requests, call);
-    return this.#next(memory, asked, backend);
+    if (outcome === "Waits" && memory.health?.status === "healthy") return { requeueAfterMs: 0, lane: "change" };
+    const request = await handleSyncRequest(world, subject, memory, this.#requests, call);
+    return this.#next(memory, request, backend);
   }
 
-  #next(memory: RegistrationMemory, asked: SyncRequestResult, backend: FederationBackend): WorkResult {
-    if (asked.kind === "Later") return { requeueAfterMs: asked.inMs, lane: "change" };
+  #next(memory: RegistrationMemory, request: SyncRequestResult, backend: FederationBackend): WorkResult {
+    if (request.kind === "Later") return { requeueAfterMs: request.inMs, lane: "change" };
     const { status } = this.report(`${backend.metadata.namespace}/${backend.metadata.name}`) ?? {};
     const settled =
       memory.under === undefined &&
@@ -325,7 +328,6 @@ export class Registrations {
   #forget(key: string): void {
     this.#memories.delete(key);
     this.#credentials.delete(key);
-    this.#freshMs.delete(key);
     this.#requests.forget(key);
   }
 
@@ -369,19 +371,15 @@ export class Registrations {
   }
 }
 
-/** Status writes of ours do not count, but for what has to stand in status before the next step. */
-function concerns(object: KubeObject, old: KubeObject): boolean {
-  const own = (one: KubeObject) => {
-    const view = viewBackend(one);
-    return JSON.stringify([
-      one.metadata.uid,
-      one.metadata.generation,
-      one.metadata.deletionTimestamp,
-      one.metadata.annotations?.[annotations.syncRequestedAt],
-      view.ok ? announcedMs(view.object) : undefined,
-    ]);
-  };
-  return own(object) !== own(old);
+/** What people ask for; status writes of ours do not count. */
+function asked({ metadata }: KubeObject): string {
+  const { uid, generation, deletionTimestamp } = metadata;
+  return JSON.stringify([uid, generation, deletionTimestamp, metadata.annotations?.[annotations.syncRequestedAt]]);
+}
+
+function announced(object: KubeObject): number | undefined {
+  const view = viewBackend(object);
+  return view.ok ? announcedMs(view.object) : undefined;
 }
 
 /** What only an edit mends waits for one; rights and what others hold are looked at again, and a fight once an interval. */

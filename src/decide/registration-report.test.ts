@@ -42,11 +42,17 @@ describe("Ready", () => {
     ["InSync while ScaiVault says healthy", {}, "InSync", "12 secrets synced by ScaiVault"],
     [
       "InSync of a proxy, which never syncs",
-      { mode: "proxy", health: { ...health, lastSyncMs: undefined, secretsSynced: 0 } },
+      { mode: "proxy", registeredMode: "proxy", health: { ...health, lastSyncMs: undefined, secretsSynced: 0 } },
       "InSync",
       "ScaiVault reads the store through",
     ],
     ["Progressing before it is registered", { id: undefined, health: undefined }, "Progressing", "being registered"],
+    [
+      "Progressing while ScaiVault still has the other mode",
+      { mode: "proxy" },
+      "Progressing",
+      "mode proxy is to come; it is registered as sync",
+    ],
     ["Progressing until the first status", { health: undefined }, "Progressing", "first status is to come"],
     [
       "Progressing until the first sync",

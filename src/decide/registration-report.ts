@@ -89,6 +89,8 @@ function readyOf(
   const progressing = (message: string) => ({ reason: "Progressing" as const, message });
   if (id === undefined) return progressing(under ?? `${name} is being registered in ScaiVault`);
   if (under !== undefined) return progressing(under);
+  if (view.registeredMode !== undefined && view.registeredMode !== view.mode)
+    return progressing(`mode ${view.mode} is to come; it is registered as ${view.registeredMode}`);
   if (health === undefined) return progressing(`registered as ${name} (${id}); ScaiVault's first status is to come`);
   if (health.status !== "healthy") {
     const message = `ScaiVault says that ${name} is ${sightOf(health)}`;
