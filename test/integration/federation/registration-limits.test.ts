@@ -109,7 +109,7 @@ describe("an outage", () => {
 
   it("of the store is shown in ScaiVault's own words", async () => {
     await op.env.vault.disableMount(stage.mount);
-    await op.scaivault.server.setFederation({ overrides: { [VAULT_HOST]: "https://127.0.0.1:1" } });
+    await op.scaivault.server.admin.setFederationNetwork({ overrides: { [VAULT_HOST]: "https://127.0.0.1:1" } });
     for (let turn = 0; turn < 16 && (await readyCount()) > 0; turn += 1) await op.advance(MINUTE / 2);
     const down = await op.verdict("FederationBackend", stage.ns, "many-3", "False RegistrationUnhealthy", {
       virtualMs: MINUTE,
