@@ -75,6 +75,8 @@ export class Registrations {
   /** Versions of the Secrets that stand at ScaiVault paths, and when that was last looked at (monotonic). */
   readonly #credentials = new Map<string, WrittenCredential>();
   readonly #unsubscribe: (() => void)[] = [];
+  /** The next listing of all has a time. */
+  #compares = false;
 
   constructor(world: World, hooks: RegistrationHooks) {
     this.#world = world;
@@ -89,7 +91,6 @@ export class Registrations {
     const { caches } = this.#world;
     const { onError } = this.#hooks;
     this.#queue.run(2, (key, { lane, signal }) => this.#work(key, lane, signal), { onError });
-    this.#queue.addAfter(ALL, LISTING_MS, "refresh");
     this.#unsubscribe.push(
       caches.backends.subscribe({
         add: (object) => this.#due(object, "change"),
@@ -163,6 +164,8 @@ export class Registrations {
     const before = this.#memories.get(key);
     const memory = before?.uid === view.object.metadata.uid ? before : newMemory(this.#world.cluster, view.object);
     this.#memories.set(key, memory);
+    if (!this.#compares) this.#queue.addAfter(ALL, LISTING_MS, "refresh");
+    this.#compares = true;
     const told = JSON.stringify(viewOf(memory));
     try {
       return await this.#reconcile(key, { object, backend: view.object, memory, lane }, signal);
@@ -335,7 +338,8 @@ export class Registrations {
   async #compareAll(signal: AbortSignal): Promise<WorkResult> {
     const again = { requeueAfterMs: LISTING_MS, lane: "refresh" as const };
     const registered = [...this.#memories].filter(([, { id }]) => id !== undefined);
-    if (registered.length === 0 || this.#listing === undefined) return again;
+    this.#compares = this.#memories.size > 0;
+    if (registered.length === 0 || this.#listing === undefined) return this.#compares ? again : {};
     try {
       federationOf(this.#world);
       const notBeforeMs = this.#world.clock.monotonic() - LISTING_MS / 2;

@@ -285,7 +285,12 @@ export class MemoryOperator {
         id: "memory",
         role: "Writer",
         takeOverFrom: new Set(),
-        federation: undefined as never,
+        federation: {
+          backends: undefined as never,
+          perMinute: () => 20,
+          allowedHosts: () => Promise.resolve(undefined),
+          checkAddress: () => undefined,
+        },
         list: (prefix) => {
           this.lists.push(prefix);
           if (this.scaivault.failure !== undefined) return Promise.reject(this.scaivault.failure);
