@@ -4,7 +4,10 @@ import { allowedHosts, sameHosts, withAllowedHosts } from "./allowed-hosts.ts";
 describe("hosts that credentials allow", () => {
   it.each([
     ['"vault.example.com:8200"', ["vault.example.com:8200"]],
-    ['"a.example.com, b.example.com:8200  *.corp.example.com"', ["a.example.com", "b.example.com:8200", "*.corp.example.com"]],
+    [
+      '"a.example.com, b.example.com:8200  *.corp.example.com"',
+      ["a.example.com", "b.example.com:8200", "*.corp.example.com"],
+    ],
     ['["a.example.com","b.example.com"]', ["a.example.com", "b.example.com"]],
     ['["a.example.com",7,null,""]', ["a.example.com"]],
     ['""', []],
