@@ -38,9 +38,10 @@ const put = (path: string, options: Options = {}): Promise<Answer> =>
 function raw(
   path: string,
   headers: Record<string, string>,
+  base = server.url,
 ): Promise<{ status: number; headers: NodeJS.Dict<string | string[]> }> {
   return new Promise((resolve, reject) => {
-    const sent = httpRequest(server.url + path, { headers, agent: false }, (response) => {
+    const sent = httpRequest(base + path, { headers, agent: false }, (response) => {
       response.resume();
       resolve({ status: response.statusCode ?? 0, headers: response.headers });
     });
@@ -388,6 +389,10 @@ describe("the guard", () => {
       expect(Object.keys(answer.headers).filter((name) => name.startsWith("access-control"))).toEqual([]);
     }
     expect((await call("OPTIONS", "/v1/secrets/a")).status).toBe(405);
+    for (const path of ["/v1/subscriptions", "/v1/subscriptions/x/poll", "/v1/webhooks", "/v1/rotation/due"]) {
+      expect((await raw(path, { authorization, host: "evil.example" })).status).toBe(403);
+      expect((await raw(path, { host })).status).toBe(401);
+    }
     await server.stop();
     await start({ allowedHosts: ["ScaiVault.scailabs.ai"] });
     expect((await raw("/v1/health", { host: "scaivault.scailabs.ai:443" })).status).toBe(200);
@@ -668,6 +673,26 @@ describe("with a folder", () => {
 });
 
 describe("the admin port", () => {
+  it("is on loopback, refuses other hosts and web pages even with its token, which is new at each start", async () => {
+    const tokens = new Set<string>();
+    for (let time = 0; time < 2; time++) {
+      await server.stop();
+      await start({ adminPort: 0 });
+      tokens.add(server.adminPort?.token ?? "");
+    }
+    expect(tokens.size).toBe(2);
+    const url = server.adminPort?.url ?? "";
+    expect(new URL(url).hostname).toBe("127.0.0.1");
+    const authorization = `Bearer ${server.adminPort?.token ?? ""}`;
+    const { host } = new URL(url);
+    for (const path of ["/admin/counters", "/admin/backup", "/admin/events"]) {
+      expect((await raw(path, { authorization, host }, url)).status).toBe(200);
+      expect((await raw(path, { host }, url)).status).toBe(401);
+      expect((await raw(path, { authorization, host: "evil.example" }, url)).status).toBe(403);
+      expect((await raw(path, { authorization, host, origin: "http://evil.example" }, url)).status).toBe(403);
+    }
+  });
+
   it("needs its own token and does what the handle does", async () => {
     await server.stop();
     await start({ adminPort: 0 });

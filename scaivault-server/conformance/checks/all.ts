@@ -6,7 +6,10 @@ import { federationChecks } from "./federation.ts";
 import { grammarChecks } from "./grammar.ts";
 import { lifecycleChecks } from "./lifecycle.ts";
 import { protocolChecks } from "./protocol.ts";
+import { rotationChecks } from "./rotation.ts";
 import { secretChecks } from "./secrets.ts";
+import { subscriptionChecks } from "./subscriptions.ts";
+import { webhookChecks } from "./webhooks.ts";
 
 /** All checks, in the order they run. */
 export const checks: readonly Check[] = [
@@ -17,5 +20,8 @@ export const checks: readonly Check[] = [
   ...lifecycleChecks,
   ...batchChecks,
   ...federationChecks,
+  ...subscriptionChecks,
+  ...webhookChecks,
+  ...rotationChecks,
   ...auditChecks,
 ];
