@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createAuthority } from "../../../local/certificates.ts";
+import { testEnvironment } from "../../support/environment.ts";
 
 const root = join(import.meta.dirname, "../../..");
 let folder = "";
@@ -166,6 +167,37 @@ describe("npm run scaivault and npm run conformance", () => {
     const distrusted = await run("scaivault-server/conformance/main.ts", args);
     expect(distrusted.code).toBe(1);
     expect(distrusted.stderr).toMatch(/^conformance: [A-Z_]+\n$/);
+  });
+
+  it("reaches federated stores by their real names, through an override and an authority of their own", async () => {
+    const { vault, facts } = testEnvironment();
+    await vault.enableKv("kv-alone", 2);
+    await vault.put("kv-alone", "app/db", { password: "canary" });
+    const flags = ["--endpoint-override", `vault.internal=${vault.facts.url}`, "--federation-ca", facts.caFile];
+    const server = await startAlone(flags);
+    const send = (method: string, path: string, body: object): Promise<Response> =>
+      fetch(server.url + path, {
+        method,
+        headers: {
+          authorization: `Bearer ${readFileSync(server.tokenFile, "utf8").trim()}`,
+          "content-type": "application/json",
+        },
+        body: JSON.stringify(body),
+      });
+    await send("PUT", "/v1/secrets/infra/vault", { data: { token: vault.facts.rootToken } });
+    const created = await send("POST", "/v1/federation/backends", {
+      name: "vault",
+      type: "hashicorp-vault",
+      config: { endpoint: "https://vault.internal:8200", auth_method: "token", auth_config_path: "infra/vault" },
+      path_mapping: { "external/**": "kv-alone/data/**" },
+      mode: "proxy",
+    });
+    expect(await created.json()).toMatchObject({ status: "healthy" });
+    expect(await (await get(server, "/v1/secrets/external/app/db")).json()).toMatchObject({
+      data: { password: "canary" },
+    });
+    const bad = await run("scaivault-server/main.ts", ["--port", "0", "--endpoint-override", "vault.internal"]);
+    expect([bad.code, bad.stderr]).toEqual([1, expect.stringContaining("a host name, =, and a URL")]);
   });
 
   it("refuses an address that others can reach", async () => {
