@@ -123,3 +123,32 @@ test("whatever the feed throws, the term goes on, and its end is the end", async
   await clock.advance(3_600_000);
   expect(asked).toBe(begun);
 });
+
+test("a defect of whoever hears of news ends nothing", async () => {
+  let calls = 0;
+  stop = new AbortController();
+  const never = () => Promise.reject(new Error("not asked"));
+  const feed: NewsFeed = {
+    find: () => Promise.resolve([]),
+    create: never,
+    change: never,
+    remove: never,
+    poll: never,
+    acknowledge: never,
+  };
+  const desk = {
+    targets: () => {
+      calls += 1;
+      throw new Error("defect");
+    },
+    heard: () => 0,
+    missed: () => undefined,
+  };
+  const modes: string[] = [];
+  running = new News({ feed, clock, onMode: (mode) => void modes.push(mode) }).run(desk, stop.signal);
+  for (let minute = 0; minute < 10; minute += 1) await clock.advance(60_000);
+  expect(calls).toBeGreaterThan(5);
+  expect(calls).toBeLessThanOrEqual(11);
+  // Said once.
+  expect(modes).toEqual(["Away"]);
+});

@@ -14,6 +14,7 @@ import type { NewsDesk, NewsFeed, NewsMode, NewsStanding } from "./types.ts";
 /** Acknowledgements go together: ScaiVault allows 20 subscription operations a minute. */
 const ACK_MS = 10_000;
 const ACK_IDS = 500;
+const DEFECT_MS = 60_000;
 /** Most ids that wait for an acknowledgement; what is left out comes again and is passed over. */
 const MAX_UNACKNOWLEDGED = 5_000;
 
@@ -49,12 +50,24 @@ export class News {
 
   /** Until the signal aborts; never throws. */
   async run(desk: NewsDesk, signal: AbortSignal): Promise<void> {
+    this.#standing = { mode: "Starting", contactMs: undefined };
+    while (!signal.aborted) {
+      try {
+        await this.#follow(desk, signal);
+      } catch (error) {
+        // A defect, in whoever hears of news or here: polls go on, and so does the process.
+        if (!signal.aborted) this.#enter("Away", toSyncError(error, "follow ScaiVault's news"));
+        await this.#options.clock.sleep(DEFECT_MS, signal, { unref: true }).catch(() => undefined);
+      }
+    }
+  }
+
+  async #follow(desk: NewsDesk, signal: AbortSignal): Promise<void> {
     const moment = () => ({
       nowMs: this.#options.clock.monotonic(),
       targets: desk.targets(),
       random: this.#random(),
     });
-    this.#standing = { mode: "Starting", contactMs: undefined };
     this.#unacknowledged.clear();
     let next = begin(moment());
     while (!signal.aborted) {
@@ -68,7 +81,7 @@ export class News {
   }
 
   #enter(mode: NewsMode, error: SyncError | undefined): void {
-    if (mode === this.#standing.mode) return;
+    if (mode === this.#standing.mode || mode === "Starting") return;
     this.#standing = { ...this.#standing, mode };
     this.#options.onMode?.(mode, error);
   }
