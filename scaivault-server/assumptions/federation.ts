@@ -223,7 +223,7 @@ export const SYNC_IDENTITY = assume(
 builtIn(
   "sync-first",
   "4.5",
-  "The first sync begins when a backend is created in sync mode or changed to it; after a restart of the server a sync that became due meanwhile begins at once.",
+  "The first sync begins when a backend is created in sync mode, and after each change of one; after a restart of the server a sync that became due meanwhile begins at once.",
   "federation/scheduler.ts",
 );
 

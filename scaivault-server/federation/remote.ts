@@ -55,24 +55,24 @@ export interface RemoteStore {
   close(): Promise<void>;
 }
 
-/** Runs `work` over `items`, at most `width` at a time; the first failure ends it. */
+/** Runs `work` over `items`, at most `width` at a time. After a failure nothing new begins; it is thrown when all is quiet. */
 export async function eachOf<T>(
   items: readonly T[],
   width: number,
   work: (item: T, index: number) => Promise<void>,
 ): Promise<void> {
   let next = 0;
-  let failed = false;
+  const failures: unknown[] = [];
   const lane = async (): Promise<void> => {
-    while (next < items.length && !failed) {
+    while (next < items.length && failures.length === 0) {
       const index = next++;
       try {
         await work(items[index] as T, index);
       } catch (error) {
-        failed = true;
-        throw error;
+        failures.push(error);
       }
     }
   };
   await Promise.all(Array.from({ length: Math.min(width, items.length) }, lane));
+  if (failures.length > 0) throw failures[0];
 }
