@@ -16,7 +16,7 @@ class Account implements AsmApi {
   calls: Record<string, number> = {};
   extra: AsmSecret[] = [];
 
-  #count(action: string): void {
+  count(action: string): void {
     this.calls[action] = (this.calls[action] ?? 0) + 1;
     if (this.denied.has(action)) throw new AsmFailure("AccessDeniedException");
   }
@@ -35,7 +35,7 @@ class Account implements AsmApi {
     });
   }
   list: AsmApi["list"] = ({ prefixes, token, limit }) => {
-    this.#count("list");
+    this.count("list");
     const all = [...this.secrets.values(), ...this.extra].filter(
       (entry) =>
         !this.hidden.has(entry.name) &&
@@ -49,12 +49,12 @@ class Account implements AsmApi {
     });
   };
   describe: AsmApi["describe"] = (name) => {
-    this.#count("describe");
+    this.count("describe");
     const entry = this.secrets.get(name);
     return entry === undefined ? Promise.reject(new AsmFailure("ResourceNotFoundException")) : Promise.resolve(entry);
   };
   versions: AsmApi["versions"] = () => {
-    this.#count("versions");
+    this.count("versions");
     return Promise.resolve(this.created);
   };
   get: AsmApi["get"] = () => Promise.reject(new Error("a poll reads no value"));
@@ -228,6 +228,35 @@ it("does not let one odd secret fail the poll", async () => {
   expect([...facts.keys()]).toEqual(["b"]);
   expect(failures.get("a")).toMatchObject({ reason: "SourceUnavailable", code: "InternalServiceError" });
   await expect(poll({ paths: ["a"] })).rejects.toMatchObject({ reason: "SourceUnavailable" });
+});
+
+describe("an outage that looks like trouble with each secret", () => {
+  const broken = () => Promise.reject(trouble("x", "InternalServiceError"));
+
+  it("is noticed after a few calls, not after one for each", async () => {
+    for (const name of many(1000)) account.put(name);
+    account.describe = () => (account.count("describe"), broken());
+    account.list = () => (account.count("list"), broken());
+    await expect(poll({ paths: many(1000), fresh: true })).rejects.toMatchObject({
+      reason: "SourceUnavailable",
+      code: undefined,
+    });
+    expect(account.calls["describe"]).toBeLessThanOrEqual(20);
+    expect(account.calls["list"]).toBe(1);
+  });
+
+  it.each([
+    ["may list", () => undefined],
+    ["may not list", () => void account.denied.add("list")],
+  ])("is none while the store answers other calls of who %s", async (_, prepare) => {
+    for (const name of many(100)) account.put(name);
+    prepare();
+    const describe = account.describe;
+    const odd = new Set(many(15));
+    account.describe = (name, both) => (odd.has(name) ? broken() : describe(name, both));
+    const { facts, failures } = await poll({ paths: many(100), fresh: true });
+    expect([facts.size, failures.size, account.calls["list"]]).toEqual([85, 15, 1]);
+  });
 });
 
 describe("versions that went back", () => {

@@ -147,10 +147,24 @@ export class AsmPoller {
     const undescribed: string[] = [];
     const ask = new Set(poll.names.filter((name) => fresh || !facts.has(name)));
     if (fresh && facts.size <= FRESH_MEMBERS) for (const name of facts.keys()) ask.add(name);
+    const doubt = new Doubt(() => this.#probe(poll.signal));
     await forEachLimit(ask, PARALLEL, poll.signal, async (name, signal) => {
       if (!(await this.#describe(name, poll, signal))) undescribed.push(name);
+      await doubt.answered(poll.failures.get(name));
     });
     return undescribed;
+  }
+
+  /** Whether the store answers at all. @throws SyncError of the whole store */
+  async #probe(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#options.api.list({ prefixes: undefined, limit: 1 }, signal);
+    } catch (error) {
+      // A denial is an answer.
+      if (error instanceof AsmFailure) return;
+      if (error instanceof SyncError && error.code !== undefined) throwIfAllTroubled(new Map(), [error]);
+      throw error;
+    }
   }
 
   /** @returns false when it is denied and nothing is known from elsewhere */
@@ -183,6 +197,30 @@ export class AsmPoller {
       poll.failures.set(name, trouble(action, "AnotherSecret"));
     }
     return true;
+  }
+}
+
+/**
+ * In an outage every secret has trouble of its own. When the first ones all have, the store is asked something else, once: a
+ * thousand calls would tell no more.
+ */
+class Doubt {
+  readonly #probe: () => Promise<void>;
+  #troubled = 0;
+  #trusted = false;
+  #asked: Promise<void> | undefined;
+
+  constructor(probe: () => Promise<void>) {
+    this.#probe = probe;
+  }
+
+  /** @throws SyncError of the whole store */
+  async answered(failure: SyncError | undefined): Promise<void> {
+    if (failure?.reason === "SourceUnavailable") this.#troubled += 1;
+    else this.#trusted = true;
+    if (this.#trusted || this.#troubled < PARALLEL) return;
+    await (this.#asked ??= this.#probe());
+    this.#trusted = true;
   }
 }
 
