@@ -79,7 +79,9 @@ export class SyncEvaluator {
     const { pairs, problems } = pairsOf(subject, below);
     const missing = pairs.filter((pair) => sourceStateOf(subject, pair) === undefined).map((pair) => pair.ref.path);
     if (missing.length > 0) {
-      store.poller.request(missing, { fresh: lane === "user" });
+      // The first poll is about to answer: what it finds is not asked for once more.
+      const polled = store.poller.state.state !== "Unpolled";
+      store.poller.request(missing, { fresh: lane === "user" && polled });
       return undefined;
     }
     const notBeforeMs = this.#notBefore(subject, lane);
