@@ -67,25 +67,33 @@ export class Expiry implements SecretWatcher {
   }
 
   written(record: SecretRecord, { input }: Write): void {
-    const { owner, path, expiresAt } = record;
-    const id = `${owner} ${path}`;
-    const old = this.#notices.get(id);
-    const notifyBefore = input.notifyBefore ?? old?.notifyBefore;
-    this.#agenda.clear(`sweep ${id}`);
-    if (expiresAt === null && notifyBefore === undefined) {
-      this.#drop(id);
-      return;
-    }
-    const same = old?.expiresAt === expiresAt && input.notifyBefore === undefined;
-    const toldUntil = same ? old.toldUntil : this.#parts.clock.now();
-    const notice = { id, owner, path, expiresAt, toldUntil, ...(notifyBefore === undefined ? {} : { notifyBefore }) };
-    this.#plan(this.#notices.save(notice));
+    this.#note(record, input.notifyBefore);
+  }
+
+  restored(record: SecretRecord): void {
+    this.#note(record, undefined);
   }
 
   deleted(record: SecretRecord, permanent: boolean): void {
     this.#drop(`${record.owner} ${record.path}`);
     if (permanent) this.#agenda.clear(`sweep ${record.owner} ${record.path}`);
     else this.#planSweep(record);
+  }
+
+  #note(record: SecretRecord, given: readonly string[] | undefined): void {
+    const { owner, path, expiresAt } = record;
+    const id = `${owner} ${path}`;
+    const old = this.#notices.get(id);
+    const notifyBefore = given ?? old?.notifyBefore;
+    this.#agenda.clear(`sweep ${id}`);
+    if (expiresAt === null && notifyBefore === undefined) {
+      this.#drop(id);
+      return;
+    }
+    const same = old?.expiresAt === expiresAt && given === undefined;
+    const toldUntil = same ? old.toldUntil : this.#parts.clock.now();
+    const notice = { id, owner, path, expiresAt, toldUntil, ...(notifyBefore === undefined ? {} : { notifyBefore }) };
+    this.#plan(this.#notices.save(notice));
   }
 
   #drop(id: string): void {

@@ -171,6 +171,7 @@ export class SecretService {
       this.#parts.store.saveSecret(record);
       // For those who heard of the deletion it is there anew.
       this.#parts.events.emit(owner, about.written(record, undefined, origin));
+      for (const watcher of this.#watchers) watcher.restored?.(record);
     });
     return record;
   }

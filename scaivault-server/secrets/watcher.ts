@@ -11,6 +11,8 @@ export interface SecretWatcher {
   beforeWrite?(owner: Owner, path: string, input: WriteInput): boolean;
   /** Called within the write, after its event. Must not throw. */
   written?(record: SecretRecord, write: Write): void;
+  /** Called within the taking back of a soft delete, after its event. Must not throw. */
+  restored?(record: SecretRecord): void;
   /** Called within a soft or permanent deletion, after its event. Must not throw. */
   deleted?(record: SecretRecord, permanent: boolean): void;
 }
