@@ -21,7 +21,7 @@ export default defineConfig({
       {
         test: {
           name: "integration",
-          include: ["test/{contract,integration,chart,examples,faults,gitops,upgrade,docs}/**/*.test.ts"],
+          include: ["test/{contract,integration,chart,examples,faults,gitops,upgrade,docs,guides}/**/*.test.ts"],
           environment: "node",
           globalSetup: ["test/support/global-setup.ts"],
           testTimeout: 120_000,
