@@ -17,6 +17,7 @@ import {
   LingeringCopies,
   OperatorTerm,
   PlanRun,
+  VerifyRun,
   type ScaiVaultSide,
   type World,
 } from "./controllers/index.ts";
@@ -54,6 +55,8 @@ export interface ComposeOptions {
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** ScaiVault's limits, calls a minute by category, where they are not the documented ones. */
   readonly scaivaultLimits?: RateBudgetOptions["limits"];
+  /** A command that only looks, and is named in the User-Agent of all its calls: nothing can be written. */
+  readonly purpose?: "verify";
   /** With `auth.method: AwsSecret`: the connection as it was loaded (`openConnection`). It is closed with the operator. */
   readonly connection?: FollowedConnection | undefined;
 }
@@ -78,6 +81,8 @@ export interface Operator {
   term(options: { assertHeld: () => void }): OperatorTerm;
   /** The same without writes, for `plan`. */
   planRun(): PlanRun;
+  /** Compares instead, for `verify`. */
+  verifyRun(): VerifyRun;
   close(): Promise<void>;
 }
 
@@ -91,7 +96,12 @@ export interface ScaiVaultConnection {
   readonly basePath: string;
 }
 
-const product = `scaivault-operator/${VERSION}`;
+const PRODUCT = `scaivault-operator/${VERSION}`;
+
+/** What a command that writes nothing says when something would be written all the same: a defect. */
+function refuseWrites(): never {
+  throw new SyncError("Unexpected", "this command writes nothing");
+}
 
 /** Makes all parts, connects to nothing yet. @throws SyncError InvalidSpec what the configuration's files lack */
 export function compose(options: ComposeOptions): Operator {
@@ -101,6 +111,7 @@ export function compose(options: ComposeOptions): Operator {
   const metrics = createMetrics({ defaults: true, version: VERSION, objects: config.metrics.objects });
   const ring = createKeyRing(markKeys(config));
   const cluster = clusterConfig(config);
+  const product = options.purpose === undefined ? PRODUCT : `${PRODUCT} ${options.purpose}`;
   const userAgent = `${product} (${config.cluster.name})`;
   const { network, unfollow } = makeNetwork(config, { apiServer: cluster.server, userAgent, metrics, log, clock });
   const transport = new KubeTransport({
@@ -144,6 +155,8 @@ export function compose(options: ComposeOptions): Operator {
     log,
     seal,
     guard,
+    product,
+    looksOnly: options.purpose !== undefined,
     limits: options.scaivaultLimits,
     loaded: options.connection,
   });
@@ -197,6 +210,7 @@ export function compose(options: ComposeOptions): Operator {
       return new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) });
     },
     planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
+    verifyRun: () => new VerifyRun(clock, world({ assertHeld: refuseWrites, dryRun: true })),
     async close() {
       unfollow();
       await options.connection?.close();
@@ -250,13 +264,15 @@ function scaivaultSide(
     log: Logger;
     seal: ReturnType<typeof createMarkSeal>;
     guard: () => void;
+    product: string;
+    looksOnly: boolean;
     limits: ComposeOptions["scaivaultLimits"];
     loaded: FollowedConnection | undefined;
   },
 ): { readonly side: ScaiVaultSide; readonly connection: ScaiVaultConnection } | undefined {
   const { scaivault } = config;
   if (scaivault === undefined) return undefined;
-  const { network, clock, metrics, log, seal, guard, limits, loaded } = parts;
+  const { network, clock, metrics, log, seal, guard, product, looksOnly, limits, loaded } = parts;
   const { url, path: basePath } = place(network, scaivault.url ?? "");
   const ca = loaded?.settings.ca;
   const destination: Destination = { url, ...(ca === undefined ? {} : { ca }) };
@@ -270,7 +286,7 @@ function scaivaultSide(
     userAgent: product,
     cluster: config.cluster.name,
     guard,
-    readOnly: scaivault.role === "Reader",
+    readOnly: looksOnly || scaivault.role === "Reader",
     budget,
     tokens,
     ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
@@ -278,7 +294,7 @@ function scaivaultSide(
     onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
   });
   const clientWith = (tokens: TokenProvider): ScaiVaultClient => new ScaiVaultClient(optionsWith(tokens));
-  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, onFailure, loaded, clientWith });
+  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, product, onFailure, loaded, clientWith });
   const client = clientWith(tokens);
   const federation: FederationSide = {
     backends: new FederationClient(optionsWith(tokens)),
@@ -340,12 +356,13 @@ function tokensOf(
     http: ReturnType<Network["open"]>;
     basePath: string;
     clock: Clock;
+    product: string;
     onFailure: (error: SyncError) => void;
     loaded: FollowedConnection | undefined;
     clientWith: (tokens: TokenProvider) => ScaiVaultClient;
   },
 ): TokenProvider {
-  const { network, http, basePath, clock, onFailure, loaded } = parts;
+  const { network, http, basePath, clock, product, onFailure, loaded } = parts;
   const common = { clock, userAgent: product, onFailure };
   switch (auth.method) {
     case "TokenFile":

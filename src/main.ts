@@ -12,6 +12,7 @@ import { runCommand } from "./cli/run.ts";
 import { statusCommand } from "./cli/status.ts";
 import { supportBundleCommand } from "./cli/support-bundle.ts";
 import { validateCommand } from "./cli/validate.ts";
+import { verifyCommand } from "./cli/verify.ts";
 import { versionCommand } from "./cli/version.ts";
 import type { CommandIO } from "./cli/command.ts";
 import { refuseDangerousEnvironment } from "./config/index.ts";
@@ -73,6 +74,7 @@ if (verdict.problems.length > 0) {
     }),
     conflictsCommand(async (query, own) => (await import("./status.ts")).readStatus(query, own)),
     resolveCommand(async (query, own) => (await import("./conflicts.ts")).openConflict(query, own)),
+    verifyCommand(async (config, query, run) => (await import("./verify.ts")).verifyObjects(config, query, run)),
     supportBundleCommand(async (query, run) => (await import("./gather-support.ts")).gatherSupport(query, run)),
     versionCommand(VERSION),
   ];

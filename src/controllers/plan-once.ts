@@ -1,22 +1,20 @@
 import { brakeKindOf, type KeyComparison } from "../decide/index.ts";
 import type { Action, TargetOutcome } from "../decide/types.ts";
-import { type Reason, SyncError, toSyncError } from "../errors/index.ts";
+import { type Reason, SyncError } from "../errors/index.ts";
 import { keyOf } from "../runtime/index.ts";
-import { BackendRegistry } from "./backend-registry.ts";
-import { demandOf, knownVersions } from "./demand.ts";
+import type { BackendRegistry } from "./backend-registry.ts";
 import type { Memory } from "./gather.ts";
-import { findLingering } from "./lingering.ts";
+import { NO_ANSWER, OneLook, POLL_TIMEOUT_MS } from "./one-look.ts";
 import { PlanBrakes } from "./plan-brakes.ts";
 import type { Overlay, PlannedObject } from "./plan-overlay.ts";
 import { shownVersion } from "./report.ts";
 import { OwnMarks, Reverts } from "./reverts.ts";
-import { refreshScaiVault } from "./scaivault-refresh.ts";
 import { planStrays } from "./strays.ts";
-import { backendLocation, resolveSubject, type Subject } from "./subject.ts";
+import { resolveSubject } from "./subject.ts";
 import { brakeHold, brakeItem } from "./sync-brakes.ts";
 import { SyncEvaluator } from "./sync-evaluator.ts";
 import type { SyncOutcome } from "./sync-outcome.ts";
-import { backendKeyOf, viewBackend, viewSync } from "./views.ts";
+import { backendKeyOf, viewSync } from "./views.ts";
 import type { World } from "./world.ts";
 
 /** One target as it stands, with how its keys compare where they were compared (`apply: Never`). */
@@ -45,7 +43,6 @@ export interface ObjectPlan {
   }[];
 }
 
-const POLL_TIMEOUT_MS = 60_000;
 const OBJECTS_AT_ONCE = 8;
 
 /**
@@ -56,26 +53,14 @@ export class PlanRun {
   readonly #world: World;
   readonly #evaluator: SyncEvaluator;
   readonly #memory: Memory;
-  readonly #waiting = new Set<() => void>();
-  readonly #refreshed = new Map<string, Promise<void>>();
-  #only: ReadonlySet<string> = new Set();
+  readonly #look: OneLook;
 
   constructor(clock: World["clock"], makeWorld: (registry: BackendRegistry) => World) {
-    const wake = (): void => {
-      for (const one of [...this.#waiting]) one();
-    };
-    const registry = new BackendRegistry({
-      clock,
-      believeAtOnce: true,
-      hooks: {
-        demand: (backends) => demandOf(this.#world, backends, this.#only),
-        known: (backends) => knownVersions(this.#world, backends),
-        onPolled: wake,
-        onState: wake,
-      },
+    this.#look = new OneLook(clock, (registry) => {
+      const world = makeWorld(registry);
+      return { ...world, brakes: new PlanBrakes((key) => world.caches.syncs.get(key)) };
     });
-    const world = makeWorld(registry);
-    this.#world = { ...world, brakes: new PlanBrakes((key) => world.caches.syncs.get(key)) };
+    this.#world = this.#look.world;
     this.#evaluator = new SyncEvaluator(this.#world);
     this.#memory = { reverts: new Reverts(() => clock.monotonic()), marks: new OwnMarks() };
   }
@@ -83,7 +68,7 @@ export class PlanRun {
   /** @param stage told what it is at */
   async plan(overlay: Overlay, signal: AbortSignal, stage: (line: string) => void): Promise<ObjectPlan[]> {
     const { syncs, backends } = overlay;
-    this.#only = new Set(syncs.map(({ object }) => keyOf(object)));
+    this.#look.only(new Set(syncs.map(({ object }) => keyOf(object))));
     try {
       stage("checking the backends ...");
       const refused = await this.#resolveBackends(overlay, signal);
@@ -99,29 +84,18 @@ export class PlanRun {
       // Awaited here: afterwards there are no stores any more.
       return await this.#underTheBrakes(syncs, plans, signal);
     } finally {
-      await this.#world.registry.close();
+      await this.#look.close();
     }
   }
 
   /** Makes the sources of all backends that are needed. @returns what is wrong with the others */
-  async #resolveBackends(overlay: Overlay, signal: AbortSignal): Promise<Map<string, SyncError>> {
-    const refused = new Map<string, SyncError>();
+  #resolveBackends(overlay: Overlay, signal: AbortSignal): Promise<Map<string, SyncError>> {
     const views = overlay.syncs.map(({ object }) => viewSync(object)).filter((view) => view.ok);
-    const keys = new Set([
+    const keys = [
       ...overlay.backends.map(({ object }) => keyOf(object)),
       ...views.map((view) => backendKeyOf(view.object)),
-    ]);
-    for (const key of keys) {
-      const object = this.#world.caches.backends.get(key);
-      const view = object === undefined ? undefined : viewBackend(object);
-      if (view === undefined) continue;
-      const outcome = view.ok
-        ? await this.#world.resolver.resolve(view.object, signal).catch((error: unknown) => toSyncError(error))
-        : view.error;
-      if (outcome instanceof SyncError && outcome.reason !== "BackendSuspended") refused.set(key, outcome);
-      await this.#world.registry.set(key, outcome, view.ok ? backendLocation(view.object) : "");
-    }
-    return refused;
+    ];
+    return this.#look.resolveBackends(keys, signal);
   }
 
   async #planObject(planned: PlannedObject, signal: AbortSignal): Promise<ObjectPlan> {
@@ -132,30 +106,16 @@ export class PlanRun {
     if (subject.effective.suspend) return { ...empty(planned), ignored: "Suspended" };
     if (subject.refusal !== undefined) return failed(planned, subject.refusal);
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(POLL_TIMEOUT_MS)]);
-    for (;;) {
-      const woken = this.#nextPoll(deadline);
-      await this.#refreshTargets(subject, deadline);
-      const outcome = await this.#evaluator.evaluate(subject, "refresh", deadline);
-      if (outcome !== undefined) {
-        const strays = await planStrays(this.#world, subject, this.#memory, deadline);
-        return planOf(planned, outcome, strays);
-      }
-      if (deadline.aborted)
-        return failed(planned, new SyncError("SourceUnavailable", "the store gave no answer in a minute"));
-      await woken;
+    try {
+      const outcome = await this.#look.untilPolled(async () => {
+        await this.#look.refreshTargets(subject, deadline);
+        return this.#evaluator.evaluate(subject, "refresh", deadline);
+      }, deadline);
+      return planOf(planned, outcome, await planStrays(this.#world, subject, this.#memory, deadline));
+    } catch (error) {
+      if (error instanceof SyncError && error.message === NO_ANSWER) return failed(planned, error);
+      throw error;
     }
-  }
-
-  /** Once a store has been polled, ScaiVault is asked for all targets of its objects in a few calls. */
-  async #refreshTargets({ store }: Subject, signal: AbortSignal): Promise<void> {
-    if (store?.poller.state.state !== "Good") return;
-    const begun =
-      this.#refreshed.get(store.identityKey) ??
-      findLingering(this.#world, store, signal).then(() =>
-        refreshScaiVault(this.#world, store, signal, { counts: (key) => this.#only.has(key) }),
-      );
-    this.#refreshed.set(store.identityKey, begun);
-    await begun;
   }
 
   /**
@@ -184,19 +144,6 @@ export class PlanRun {
     const out: ObjectPlan[] = [];
     for (const plan of plans) out.push(plan.kind === "SecretSync" ? await again(plan) : plan);
     return out;
-  }
-
-  #nextPoll(signal: AbortSignal): Promise<void> {
-    return new Promise((resolve) => {
-      const done = (): void => {
-        this.#waiting.delete(done);
-        signal.removeEventListener("abort", done);
-        resolve();
-      };
-      this.#waiting.add(done);
-      signal.addEventListener("abort", done, { once: true });
-      if (signal.aborted) done();
-    });
   }
 }
 

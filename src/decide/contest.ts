@@ -62,7 +62,7 @@ function needsOf({ keep }: Choice, vault: TargetInput): Need[] {
 }
 
 /** Whether people kept the content of this path: the mark there says so, or said so when it was seen last. */
-export function isKept(vault: TargetInput): boolean {
+export function isKept(vault: Pick<TargetInput, "observation" | "lastSeen">): boolean {
   const mark = validMark(vault) ?? (vault.observation.presence === "Unknown" ? vault.lastSeen?.mark : undefined);
   return mark !== undefined && parsePolicyField(mark.policy)?.kept === true;
 }

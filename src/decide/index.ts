@@ -2,6 +2,7 @@ export { type Belief, believe, noBelief } from "./belief.ts";
 export { BRAKE_WINDOW_MS, type BrakeKey, type BrakeKind, brakeKindOf, BrakeWindows } from "./brakes.ts";
 export { type Claim, claimedBy, incumbentOf, type IncumbentVerdict } from "./claims.ts";
 export { type CleanupInput, type CleanupPlan, planCleanup } from "./cleanup.ts";
+export { isKept } from "./contest.ts";
 export { sightOf } from "./fence.ts";
 export { checkGlob, globCovers, globMatches } from "./glob.ts";
 export { createKeyRing, identityKey, type KeyRing, opaqueID, type Part, type Purpose } from "./keys.ts";

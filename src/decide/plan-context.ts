@@ -61,7 +61,7 @@ export function ownMark(target: TargetInput): Mark | undefined {
 }
 
 /** The mark of the target when its proof fits, whosever it is. */
-export function validMark({ observation: { presence, mark } }: TargetInput): Mark | undefined {
+export function validMark({ observation: { presence, mark } }: Pick<TargetInput, "observation">): Mark | undefined {
   return presence === "Present" && mark.state === "Valid" ? mark.mark : undefined;
 }
 
