@@ -200,12 +200,4 @@ export const federatedSpecRules: readonly Rule[] = [
       typeof self.syncInterval !== "string" ||
       !/^(?:3\d|4\d|5\d)s$/.test(self.syncInterval),
   }),
-  rule<LooseBackend>({
-    id: "tags-of-aws",
-    cel: "!has(self.federation) || !has(self.federation.tags) || self.type != 'hashicorp-vault'",
-    message: "remove tags: secrets of HashiCorp Vault have none",
-    reason: "FieldValueForbidden",
-    at: ["federation", "tags"],
-    test: (self) => !has(self.federation, "tags") || self.type !== "hashicorp-vault",
-  }),
 ];

@@ -51,7 +51,7 @@ const mapping = described(
 
 const tagTransform = described(
   z.object({
-    from: text("Key of the tag in AWS, where `*` stands for any text, such as team or cost-*.", 128, [tagGlobRule]),
+    from: text("Key at the source, where `*` stands for any text, such as team or cost-*.", 128, [tagGlobRule]),
     as: described(
       z.enum(tagForms),
       "Its form in ScaiVault: key=value (team=billing), key:value (team:billing), value (billing), or Drop (no tag).",
@@ -112,7 +112,7 @@ export const federation = described(
     ).optional(),
     cleanupPolicy: described(
       z.enum(["Retain", "Delete"]),
-      "What happens to copies, or with runsIn ScaiVault to the registration, when this object, `federation` or a mapping goes: Retain (kept) or Delete (adds a finalizer). Default: Retain.",
+      "What happens to copies, or with runsIn ScaiVault to the registration, when this object or a mapping goes: Retain (kept) or Delete (adds a finalizer). When `federation` itself is taken out, copies stay. Default: Retain.",
     ).optional(),
     naming: described(
       z.enum(namingRules),
@@ -120,7 +120,7 @@ export const federation = described(
     ).optional(),
     tags: described(
       z.array(tagTransform).min(1).max(32),
-      "How tags of AWS Secrets Manager become tags in ScaiVault. A tag that no rule fits becomes key=value, as all do by default.",
+      "How tags of AWS Secrets Manager, or custom metadata of Vault KV v2, become tags in ScaiVault. What no rule fits becomes key=value, as all do by default.",
       [],
       { "x-kubernetes-list-type": "atomic" },
     ).optional(),

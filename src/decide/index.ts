@@ -34,6 +34,19 @@ export {
   writeMark,
 } from "./mark.ts";
 export {
+  holdsPath,
+  isTree,
+  lowerDash,
+  nameOne,
+  nameTree,
+  type Naming,
+  type TreeMapping,
+  type TreeNames,
+  type TreePath,
+  treePrefix,
+} from "./naming.ts";
+export { starMatches, transformTags } from "./tags.ts";
+export {
   belowSubtree,
   checkScaiVaultPath,
   mapAll,

@@ -226,7 +226,6 @@ export const kubectlLines: Readonly<Record<string, string>> = {
     'spec.federation.tags[0].as: Unsupported value: "{value}": supported values: "key=value", "key:value", "value", "Drop"',
   "federation-tag-stars":
     'spec.federation.tags[0].from: Invalid value: "*a*b*c*d*e": write the key of a tag, with at most 4 single `*`, such as team or cost-*',
-  "federation-vault-tags": "spec.federation.tags: Forbidden: remove tags: secrets of HashiCorp Vault have none",
   "federation-without-auth":
     "spec.awsSecretsManager.auth: Required value: auth is missing: write `auth: { secretRef: { name: ... } }` or `auth: { operator: {} }`; only a federation with `runsIn: ScaiVault` can do without",
   "proxy-interval":

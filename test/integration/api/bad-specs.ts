@@ -181,13 +181,6 @@ export const badSpecs: readonly Bad[] = [
   copied("federation-one-version", { federation: { maxVersions: 1 } }),
   copied("federation-tag-form", { federation: { tags: [{ from: "team", as: "{value}" }] } }),
   copied("federation-tag-stars", { federation: { tags: [{ from: "*a*b*c*d*e", as: "value" }] } }),
-  {
-    name: "federation-vault-tags",
-    kind: "FederationBackend",
-    spec: edited(edited(vaultSpec, { federation: copiedSpec["federation"] }), {
-      federation: { tags: [{ from: "*", as: "value" }] },
-    }),
-  },
   copied("federation-without-auth", { awsSecretsManager: { auth: null } }),
   proxy("proxy-interval", { syncInterval: "15m" }),
   proxy("proxy-conflict", { federation: { conflictResolution: "manual" } }),
