@@ -185,6 +185,7 @@ export function compose(options: ComposeOptions): Operator {
       ring,
       brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
       lingering: new LingeringCopies(),
+      treeSizes: new Map(),
       secrets,
       scaivault,
       log,

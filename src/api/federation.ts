@@ -146,6 +146,12 @@ export const federationConnections = ["Connected", "Disconnected", "Error", "Unk
 export const federationStatus = described(
   z.object({
     counts: described(counts, "How the secrets of the tree stand.").optional(),
+    copies: described(
+      z.array(statusText("ScaiVault path, as a mapping has it.", 512)).max(2 * MAX_MAPPINGS),
+      "Where copies of this tree may stand, with runsIn Operator: its mappings, and earlier ones until cleanupPolicy is done with them.",
+      [],
+      { "x-kubernetes-list-type": "set" },
+    ).optional(),
     name: statusText("Name of the registration in ScaiVault, with runsIn ScaiVault.", 128).optional(),
     id: statusText("ScaiVault's id of the registration, with runsIn ScaiVault.", 128).optional(),
     mode: described(z.enum(federationModes), "Mode that is registered, with runsIn ScaiVault.").optional(),

@@ -197,6 +197,11 @@ export class Observations<Ref> {
     return this.#known.get(this.#target.key(ref))?.observation;
   }
 
+  /** When it was last asked for, or written, by the monotonic clock. */
+  asOfMs(ref: Ref): number | undefined {
+    return this.#known.get(this.#target.key(ref))?.asOfMs;
+  }
+
   /** The last answer that said what stands there, with a mark that could be checked; failures since then do not count. */
   lastSeen(ref: Ref): TargetObservation | undefined {
     return this.#seen.get(this.#target.key(ref))?.observation;

@@ -119,7 +119,7 @@ export interface Config {
   readonly tenancy: readonly TenancyEntry[];
   /** Absent: all namespaces. */
   readonly watchNamespaces?: readonly string[];
-  readonly budgets: { readonly objects: number; readonly matches: number };
+  readonly budgets: { readonly objects: number; readonly matches: number; readonly trees: number };
   readonly proxy?: { readonly url?: string; readonly urlFile?: string; readonly noProxy: readonly string[] };
   readonly caFile?: string;
   readonly leaderElection: {
@@ -170,6 +170,7 @@ export function resolveConfig(file: ConfigFile, awsSecret: string = DEFAULT_AWS_
     budgets: {
       objects: file.budgets?.objects ?? configDefaults.objects,
       matches: file.budgets?.matches ?? configDefaults.matches,
+      trees: file.budgets?.trees ?? configDefaults.trees,
     },
     ...(file.proxy === undefined ? {} : { proxy: { ...present(file.proxy), noProxy: file.proxy.noProxy ?? [] } }),
     ...present({ caFile: file.caFile }),

@@ -18,7 +18,7 @@ describe("loadConfig", () => {
       cluster: { name: "prod-1" },
       tenancyMode: "Restricted",
       tenancy: [],
-      budgets: { objects: 1000, matches: 1000 },
+      budgets: { objects: 1000, matches: 1000, trees: 50_000 },
       leaderElection: {
         leaseName: "scaivault-operator",
         leaseDurationMs: 15_000,

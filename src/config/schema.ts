@@ -25,6 +25,7 @@ export const configDefaults = {
   logLevel: "info",
   objects: 1000,
   matches: 1000,
+  trees: 50_000,
   workers: 40,
   role: "Writer",
   news: "Subscription",
@@ -207,6 +208,7 @@ export const configFileSchema = described(
       z.object({
         objects: number("SecretSyncs of one namespace. Default: 1000.", 1, 100_000).optional(),
         matches: number("Secrets below one subtree. Default: 1000.", 1, 100_000).optional(),
+        trees: number("Secrets of one federated tree. Default: 50000.", 1, 1_000_000).optional(),
       }),
       "Limits of one namespace.",
     ).optional(),

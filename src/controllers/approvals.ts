@@ -2,7 +2,6 @@ import { annotations } from "../api/index.ts";
 import { heldActions, type HeldPlan, planApproved, planHash } from "../decide/index.ts";
 import type { Action, Choice, PairPlan } from "../decide/types.ts";
 import type { Authority } from "../model/index.ts";
-import type { PairResult } from "./evaluate.ts";
 import type { Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -18,6 +17,12 @@ export interface Approval {
 export interface Answer extends Choice {
   /** See {@link Approval}. */
   readonly state: "Given" | "Running";
+}
+
+/** A secret and its plan. */
+export interface Planned {
+  readonly context: { readonly path: string };
+  readonly plan: PairPlan;
 }
 
 /** An approval that was used: what it named and was not done yet goes on by it, and nothing else does. */
@@ -53,6 +58,11 @@ export class Approvals {
     return { hash: planHash(this.#world.ring, input), state };
   }
 
+  /** Whether these plans are left of an approval that was used. */
+  isRunning(subject: Subject, plans: readonly PairPlan[]): boolean {
+    return plans.some(({ held }) => held.length > 0) && this.#isLeft(subject, plans);
+  }
+
   /** The annotation is used for these plans from now on; the status that says so has to stand before. */
   use(subject: Subject, plans: HeldPlan["plans"]): void {
     const { uid, generation } = subject.sync.metadata;
@@ -62,7 +72,7 @@ export class Approvals {
   }
 
   /** The answers that the annotation gives to conflicts, or gave and that are not carried out yet, by source path. */
-  answers(subject: Subject, results: readonly PairResult[]): ReadonlyMap<string, Answer> {
+  answers(subject: Subject, results: readonly Planned[]): ReadonlyMap<string, Answer> {
     const annotation = subject.sync.metadata.annotations?.[annotations.approve];
     const found = new Map<string, Answer>();
     for (const { context, plan } of results) {

@@ -17,6 +17,7 @@ import { indexes } from "./caches.ts";
 import type { Registrations } from "./registrations.ts";
 import { type StatusWriter } from "./status-writer.ts";
 import { backendLocation } from "./subject.ts";
+import { runsInScaiVault, type TreeController } from "./tree-controller.ts";
 import { viewBackend, viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 
@@ -26,6 +27,8 @@ export interface BackendReconciled {
   readonly changed: boolean;
   /** Something could not be asked, or may change unseen while the store fails; what was known before still holds. */
   readonly again: boolean;
+  /** The clean-up of its tree is not over. */
+  readonly requeueAfterMs?: number;
 }
 
 /** A CA that is not watched is not asked for more often while all is well, in milliseconds. */
@@ -37,15 +40,17 @@ export class BackendController {
   readonly #world: World;
   readonly #status: StatusWriter;
   readonly #registrations: Registrations;
+  readonly #trees: TreeController;
   readonly #handled = new Map<string, { value: string; atMs: number }>();
   /** What the last good checks of each backend rested on. */
   readonly #checked = new Map<string, string>();
   readonly #unwatchedAt = new Map<string, { version: string | undefined; atMs: number }>();
 
-  constructor(world: World, status: StatusWriter, registrations: Registrations) {
+  constructor(world: World, status: StatusWriter, registrations: Registrations, trees: TreeController) {
     this.#world = world;
     this.#status = status;
     this.#registrations = registrations;
+    this.#trees = trees;
   }
 
   async reconcile(key: string, signal: AbortSignal): Promise<BackendReconciled> {
@@ -57,6 +62,7 @@ export class BackendController {
       this.#handled.delete(key);
       this.#checked.delete(key);
       this.#unwatchedAt.delete(key);
+      this.#trees.forget(key);
       return { changed: true, again: false };
     }
     const view = viewBackend(object);
@@ -64,6 +70,9 @@ export class BackendController {
       ? await this.#check(key, object, view.object, signal)
       : { changed: await this.#refuse(key, object, view.error), again: false };
     if (view.ok) this.#syncRequest(key, view.object);
+    const { requeueAfterMs } = await this.#trees.reconcile(key, object, signal);
+    if (object.metadata.deletionTimestamp !== undefined && !runsInScaiVault(object))
+      return { changed, again, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
     const input = this.#input(key, object, view.ok ? view.object : undefined, previous);
     const next = this.#registered(key, view.ok ? view.object : undefined, input) ?? backendStatus(input);
@@ -187,6 +196,7 @@ export class BackendController {
       lastPollMs: poller?.lastFullMs,
       scaivault: this.#scaivault(key),
       handledSyncRequest: this.#handled.get(key)?.value,
+      tree: this.#trees.report(key),
     };
   }
 
@@ -222,8 +232,10 @@ export class BackendController {
       const view = viewDeclared(object);
       return view.ok && view.object.spec.targets.scaivault !== undefined;
     });
+    const copies = this.#world.treeSizes.has(key);
     const now = this.#world.scaivault?.observations.reachability;
-    if (!uses || now === undefined || now.state === "Unknown") return undefined;
+    if (!(uses || copies) || now === undefined) return undefined;
+    if (now.state === "Unknown") return "AsBefore";
     if (now.state === "Reachable") return { reachable: true };
     return { reachable: false, reason: now.error.reason, message: now.error.message };
   }

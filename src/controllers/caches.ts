@@ -7,7 +7,7 @@ import {
   secretSyncKind,
   VERSION,
 } from "../api/index.ts";
-import { parseOwner } from "../decide/index.ts";
+import { isTree, parseOwner, treePrefix } from "../decide/index.ts";
 import type { Logger } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
 import {
@@ -42,7 +42,7 @@ export const indexes = {
   credential: "credential",
   /** SecretSyncs by the Secret (`namespace/name`) that they name. */
   secretTarget: "secretTarget",
-  /** SecretSyncs by ScaiVault path, subtrees by their prefix with a trailing slash. */
+  /** SecretSyncs and backends with a federation by ScaiVault path, trees by their prefix with a trailing slash. */
   scaivaultTarget: "scaivaultTarget",
   namespace: "namespace",
   /** Managed Secrets by `namespace/name` of the SecretSync that their mark names. */
@@ -71,6 +71,8 @@ export function createCaches(log: Logger, cluster: string): Caches {
           const view = viewBackend(object);
           return view.ok ? watchedSecrets(view.object).map((name) => `${object.metadata.namespace ?? ""}/${name}`) : [];
         },
+        [indexes.scaivaultTarget]: mappedPathsOf,
+        [indexes.namespace]: (object) => [object.metadata.namespace ?? ""],
       },
     }),
     syncs: new Store<KubeObject>({
@@ -136,6 +138,12 @@ function scaivaultTargetsOf(object: KubeObject): string[] {
   const view = viewDeclared(object);
   const path = view.ok ? view.object.spec.targets.scaivault?.path : undefined;
   return path === undefined ? [] : [path.endsWith("/**") ? path.slice(0, -2) : path];
+}
+
+function mappedPathsOf(object: KubeObject): string[] {
+  const view = viewBackend(object);
+  const mappings = view.ok ? (view.object.spec.federation?.pathMapping ?? []) : [];
+  return mappings.map(({ scaivaultPath }) => (isTree(scaivaultPath) ? treePrefix(scaivaultPath) : scaivaultPath));
 }
 
 /** Keeps the caches filled. With `watchNamespaces` one reflector a namespace, so that Roles are enough. */

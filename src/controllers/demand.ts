@@ -1,8 +1,10 @@
 import type { Demand } from "../catalogue/index.ts";
-import { sourcePathOf } from "../decide/index.ts";
+import { isTree, nameOne, sourcePathOf } from "../decide/index.ts";
 import { SyncError } from "../errors/index.ts";
 import { indexes, markFieldOf } from "./caches.ts";
 import { lingeringOf, membersOf } from "./members.ts";
+import { lingeringBelow, walkOf } from "./tree-names.ts";
+import { resolveTree, type Tree } from "./tree-subject.ts";
 import { pairsOf, resolveSubject, sourceIDFor, type Subject } from "./subject.ts";
 import type { World } from "./world.ts";
 
@@ -34,7 +36,40 @@ export function demandOf(world: World, backends: ReadonlySet<string>, only?: Rea
     for (const path of lingeringOf(world, subject))
       paths.set(path, Math.min(paths.get(path) ?? Infinity, syncIntervalMs));
   }
+  for (const tree of activeTrees(world, backends)) demandTree(world, tree, { paths, subtrees, only });
   return { paths, subtrees };
+}
+
+/** Trees of the given backends that may be looked at. */
+function* activeTrees(world: World, backends: Iterable<string>): Iterable<Tree> {
+  for (const key of backends) {
+    const object = world.caches.backends.get(key);
+    if (object === undefined || object.metadata.deletionTimestamp !== undefined) continue;
+    const tree = resolveTree(world, object);
+    if (tree !== undefined && tree.subject.refusal === undefined) yield tree;
+  }
+}
+
+function demandTree(
+  world: World,
+  tree: Tree,
+  into: {
+    readonly paths: Map<string, number>;
+    readonly subtrees: Map<string, number>;
+    readonly only: ReadonlySet<string> | undefined;
+  },
+): void {
+  if (into.only?.has(tree.key) === false) return;
+  const { syncIntervalMs } = tree.subject.effective;
+  const want = (map: Map<string, number>, path: string) =>
+    map.set(path, Math.min(map.get(path) ?? Infinity, syncIntervalMs));
+  for (const mapping of tree.mappings) {
+    if (!isTree(mapping.sourcePath)) want(into.paths, mapping.sourcePath);
+    else {
+      want(into.subtrees, walkOf(mapping));
+      for (const path of lingeringBelow(world, tree, mapping)) want(into.paths, path);
+    }
+  }
 }
 
 /** Versions that were copied last, by path: as the objects' status says, and the marks on copies, as far as they were seen. */
@@ -48,7 +83,25 @@ export function knownVersions(world: World, backends: ReadonlySet<string>): Read
     const copied = subject.sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
     if (subject.location !== undefined && copied !== undefined) known.set(subject.location.path, copied);
   }
+  for (const tree of activeTrees(world, backends))
+    for (const [path, version] of copiedVersions(world, tree)) known.set(path, version);
   return known;
+}
+
+/** Versions that the marks on a tree's copies name. */
+function* copiedVersions(world: World, tree: Tree): Iterable<readonly [string, string]> {
+  const { store } = tree.subject;
+  for (const mapping of tree.mappings) {
+    const below = isTree(mapping.sourcePath)
+      ? (store?.poller.subtree(walkOf(mapping))?.paths ?? [])
+      : [mapping.sourcePath];
+    for (const path of below) {
+      const name = nameOne(mapping, tree.federation.naming, path);
+      const mark = typeof name === "string" ? world.scaivault?.observations.last({ path: name })?.mark : undefined;
+      if (mark?.state !== "Valid" || mark.mark.source !== sourceIDFor(world, tree.subject, path)) continue;
+      yield [path, mark.mark.version];
+    }
+  }
 }
 
 /** Status of a subtree names no versions; the marks on its copies do. */

@@ -24,6 +24,13 @@ const call = (world: World, signal: AbortSignal) => ({
 const resourceOf = (kind: "SecretSync" | "FederationBackend") =>
   kind === "SecretSync" ? ownResources.syncs : ownResources.backends;
 
+/** The finalizer of a backend that is not to have one any more, or whose clean-up has ended. */
+export async function releaseBackend(world: World, object: KubeObject, signal: AbortSignal): Promise<void> {
+  if (world.dryRun || object.metadata.finalizers?.includes(FINALIZER) !== true) return;
+  world.assertHeld();
+  await removeFinalizer(world.client, ownResources.backends, object, FINALIZER, call(world, signal));
+}
+
 /** The finalizer stands exactly while `cleanupPolicy: Delete` does. */
 export async function ensureFinalizer(
   world: World,
@@ -36,8 +43,9 @@ export async function ensureFinalizer(
   const has = object.metadata.finalizers?.includes(FINALIZER) === true;
   if (wanted === has) return;
   world.assertHeld();
-  if (wanted) await addFinalizer(world.client, ownResources.syncs, object, FINALIZER, call(world, signal));
-  else await removeFinalizer(world.client, ownResources.syncs, object, FINALIZER, call(world, signal));
+  const resource = resourceOf(subject.kind);
+  if (wanted) await addFinalizer(world.client, resource, object, FINALIZER, call(world, signal));
+  else await removeFinalizer(world.client, resource, object, FINALIZER, call(world, signal));
 }
 
 /**
@@ -62,7 +70,7 @@ export async function finalize(
 }
 
 /** An object that only observes, or is suspended, writes nothing, and deletes nothing when it goes either. */
-function mustKeep({ effective }: Subject): boolean {
+export function mustKeep({ effective }: Subject): boolean {
   return effective.suspend || effective.apply === "Never";
 }
 
@@ -153,7 +161,12 @@ export async function applyCleanup(
   const { namespace, name } = subject.sync.metadata;
   const plan = cleanupPlanOf(world, subject, what);
   // Of an object that goes this was asked before.
-  if (what.why === "TargetRemoved" && plan.actions.length > 0 && (await isDying(world, namespace, signal))) return true;
+  if (
+    what.why === "TargetRemoved" &&
+    plan.actions.length > 0 &&
+    (await isDying(world, namespace, signal, subject.kind))
+  )
+    return true;
   const orphans: { readonly ref: string; readonly why: string }[] = [...plan.orphans];
   const item = brakeItemIn(subject, what.path, what.targets);
   let ended = plan.releaseFinalizer;
@@ -172,7 +185,7 @@ export async function applyCleanup(
     ended &&= done;
   }
   for (const { ref, why } of orphans)
-    world.log.info("copy stays", { kind: "SecretSync", namespace, name, target: ref, message: why });
+    world.log.info("copy stays", { kind: subject.kind, namespace, name, target: ref, message: why });
   return ended;
 }
 
@@ -191,7 +204,7 @@ async function carryOut(
     if (target.kind === "ScaiVault") world.scaivault?.observations.set({ path: target.ref }, undefined);
     world.metrics.write(action.target, action.kind, scopeOf(subject));
     world.log.info("target written", {
-      kind: "SecretSync",
+      kind: subject.kind,
       namespace,
       name,
       action: action.kind,
@@ -202,7 +215,7 @@ async function carryOut(
   } catch (error) {
     const failed = toSyncError(error, `${action.kind} ${action.ref}`);
     world.log.warn("clean-up failed", {
-      kind: "SecretSync",
+      kind: subject.kind,
       namespace,
       name,
       target: action.ref,

@@ -1,4 +1,11 @@
-import { incumbentOf, renderScaiVault, renderSecret, sightOf, vaultSourceIDOf } from "../decide/index.ts";
+import {
+  incumbentOf,
+  type OwnerRef,
+  renderScaiVault,
+  renderSecret,
+  sightOf,
+  vaultSourceIDOf,
+} from "../decide/index.ts";
 import type { Sight, TargetInput } from "../decide/types.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
 import type { Mark } from "../model/index.ts";
@@ -6,7 +13,7 @@ import type { TargetObservation } from "../ports/index.ts";
 import { bindTarget, type BoundTarget } from "./bound-target.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
 import type { Pair, Subject } from "./subject.ts";
-import { anyClaim, stillClaims, winningClaim } from "./target-claims.ts";
+import { anyClaim, readOnlyPath, stillClaims, winningClaim } from "./target-claims.ts";
 import {
   type Lane,
   scaivaultAddress,
@@ -64,7 +71,7 @@ function scaivaultTarget(
   if (scaivault === undefined) return unconfigured(path);
   const fact = subject.store?.poller.fact(pair.ref.path)?.fact;
   const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
-  const address = scaivaultAddress(spec, path, subject.sync, tags, options.lane);
+  const address = scaivaultAddress(spec, path, subject, tags, options.lane);
   const at = {
     kind: "ScaiVault" as const,
     ref: path,
@@ -211,7 +218,7 @@ function lastSeen(
 ): Pick<EvaluatedTarget, "lastSeen"> {
   const before = now === undefined ? world.scaivault?.observations.lastSeen({ path: target.ref }) : undefined;
   if (before === undefined) return {};
-  const claims = (owner: { namespace: string; name: string }) => stillClaims(world, owner, target);
+  const claims = (owner: OwnerRef) => stillClaims(world, owner, target);
   const former = predecessors(world, target, marks);
   const seen = sightOf(before, incumbentOf(before.mark, selfOf(world, subject), world.ring, claims, former).incumbent);
   return seen === undefined ? {} : { lastSeen: seen };
@@ -236,8 +243,10 @@ function goneBelieved(world: World, subject: Subject, target: BoundTarget): bool
   return absentMs !== undefined && (world.dryRun || absentMs >= subject.effective.syncIntervalMs);
 }
 
-/** What a namespace has no right to is not looked at: whether it is there is nobody's business. */
+/** What takes no copies, or a namespace has no right to, is not looked at: whether it is there is nobody's business. */
 function notGranted(world: World, subject: Subject, target: BoundTarget): TargetObservation | undefined {
+  const readOnly = readOnlyPath(world, subject, target);
+  if (readOnly !== undefined) return unseen(readOnly);
   if (target.kind !== "ScaiVault" || rightsOf(world, subject, target).read) return undefined;
   const verdict = world.rights.scaivault(subject.sync.metadata.namespace, target.ref, "write");
   return verdict.ok ? undefined : unseen(verdict.error);

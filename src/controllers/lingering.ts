@@ -43,7 +43,7 @@ async function copiesBelow(world: World, subject: Subject, signal: AbortSignal):
     return undefined;
   }
   const others = paths.filter((path) => !known.has(path)).slice(0, world.budgets.matches);
-  const refs = others.map((path) => scaivaultAddress(target, path, sync, [], "verification"));
+  const refs = others.map((path) => scaivaultAddress(target, path, subject, [], "verification"));
   if (refs.length === 0) return [];
   const seen = await scaivault.observations.refresh(refs, signal);
   if (scaivault.observations.reachability.state === "Failing") return undefined;

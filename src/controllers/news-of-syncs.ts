@@ -43,7 +43,7 @@ function addressOf(world: World, objects: readonly KubeObject[], path: string): 
     if (pair === undefined) continue;
     const fact = subject.store.poller.fact(pair.ref.path)?.fact;
     const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
-    return scaivaultAddress(spec, path, subject.sync, tags, "rotated");
+    return scaivaultAddress(spec, path, subject, tags, "rotated");
   }
   return undefined;
 }

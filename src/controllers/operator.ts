@@ -30,6 +30,8 @@ import { lastWithinBudget } from "./subject.ts";
 import { StatusWriter } from "./status-writer.ts";
 import type { Requeue } from "./requeue.ts";
 import { SyncController } from "./sync-controller.ts";
+import { TreeController } from "./tree-controller.ts";
+import { declaresPath, holdsScaiVaultPath } from "./target-claims.ts";
 import { backendKeyOf, viewDeclared } from "./views.ts";
 import type { World } from "./world.ts";
 import { WriterWatch } from "./writer-watch.ts";
@@ -37,6 +39,8 @@ import { WriterWatch } from "./writer-watch.ts";
 /** Queue of objects whose store is not known (yet). */
 const NO_STORE = "";
 const COUNTS_DEBOUNCE_MS = 2_000;
+/** A large first copy says how far it is this often. */
+const PROGRESS_DEBOUNCE_MS = 10_000;
 const REFUSED_RETRY_MS = 60_000;
 const RECHECK_MS = 10_000;
 
@@ -57,7 +61,10 @@ export class OperatorTerm {
   readonly #syncs: SyncController;
   readonly #backends: BackendController;
   readonly #registrations: Registrations;
+  readonly #trees: TreeController;
   readonly #syncQueues: QueueSet;
+  /** Secrets of trees, each by itself: `namespace/name path`. */
+  readonly #treeQueues: QueueSet;
   readonly #backendQueue: WorkQueue;
   readonly #unsubscribe: (() => void)[] = [];
   readonly #abort = new AbortController();
@@ -89,7 +96,15 @@ export class OperatorTerm {
       changed: (key) => this.#backendQueue.add(key, "user"),
       onError: (key, error, retryInMs) => this.#reconcileFailed(key, error, retryInMs),
     });
-    this.#backends = new BackendController(this.#world, status, this.#registrations);
+    this.#trees = new TreeController(this.#world, status, {
+      due: ({ backendKey, subject }, path, lane) => {
+        if (subject.store !== undefined && !this.#abort.signal.aborted)
+          this.#treeQueues.add(subject.store.identityKey, `${backendKey} ${path}`, lane);
+      },
+      changed: (backendKey, soon) =>
+        this.#backendQueue.addAfter(backendKey, soon ? COUNTS_DEBOUNCE_MS : PROGRESS_DEBOUNCE_MS, "refresh"),
+    });
+    this.#backends = new BackendController(this.#world, status, this.#registrations, this.#trees);
     const onError = (key: string, error: unknown, retryInMs?: number) => this.#reconcileFailed(key, error, retryInMs);
     this.#syncQueues = new QueueSet({
       clock: options.clock,
@@ -97,12 +112,18 @@ export class OperatorTerm {
       handler: (key, context) => this.#reconcileSync(key, context.lane, context.signal),
       onError,
     });
+    this.#treeQueues = new QueueSet({
+      clock: options.clock,
+      workers: options.workers,
+      handler: (key, context) => this.#reconcilePath(key, context.lane, context.signal),
+      onError,
+    });
     this.#backendQueue = new WorkQueue({ clock: options.clock });
     const syncs = newsOfSyncs(this.#world, {
       changed: (object) => this.#enqueueSync(object, "drift"),
       missed: () => this.#lookAtAll(),
     });
-    this.#news = new ScaiVaultNews(this.#world, [syncs], this.#abort.signal);
+    this.#news = new ScaiVaultNews(this.#world, [syncs, this.#trees.news(this.#abort.signal)], this.#abort.signal);
     this.#writerWatch = new WriterWatch(options.clock, (store, keys) => void this.#lookForWriter(store, keys));
     this.#backendHandler = { onError };
   }
@@ -136,7 +157,10 @@ export class OperatorTerm {
       caches.backends.subscribe({
         add: (object) => this.#backendQueue.add(keyOf(object), "user"),
         update: (object, old) => this.#backendUpdated(object, old),
-        delete: (object) => this.#backendQueue.add(keyOf(object), "user"),
+        delete: (object) => {
+          this.#backendQueue.add(keyOf(object), "user");
+          this.#pathsFreed(object);
+        },
       }),
       caches.credentials.subscribe({
         add: (object) => this.#credentialChanged(object),
@@ -171,18 +195,26 @@ export class OperatorTerm {
 
   /** The queues as they stand. */
   stats() {
-    return { syncs: this.#syncQueues.stats(), backends: this.#backendQueue.stats() };
+    return {
+      syncs: this.#syncQueues.stats(),
+      trees: this.#treeQueues.stats(),
+      backends: this.#backendQueue.stats(),
+    };
   }
 
   /** Depth of the queues by store, for metrics. */
   queueDepths(): { store: string; depth: number; inFlight: number }[] {
     const names = new Map([...this.#registry.stores()].map((store) => [store.identityKey, store.identity]));
-    const rows = [...this.#syncQueues.stats()].map(([id, stats]) => ({ store: names.get(id) ?? "none", ...stats }));
-    return [...rows, { store: "registrations", ...this.#registrations.stats() }].map(({ store, depth, inFlight }) => ({
-      store,
-      depth: Object.values(depth).reduce((sum, one) => sum + one, 0),
-      inFlight,
-    }));
+    const byStore = new Map<string, { store: string; depth: number; inFlight: number }>();
+    const own = ["registrations", this.#registrations.stats()] as const;
+    for (const [id, { depth, inFlight }] of [...this.#syncQueues.stats(), ...this.#treeQueues.stats(), own]) {
+      const store = id === own[0] ? id : (names.get(id) ?? "none");
+      const one = byStore.get(id) ?? { store, depth: 0, inFlight: 0 };
+      one.depth += Object.values(depth).reduce((sum, count) => sum + count, 0);
+      one.inFlight += inFlight;
+      byStore.set(id, one);
+    }
+    return [...byStore.values()];
   }
 
   get registry(): BackendRegistry {
@@ -197,6 +229,7 @@ export class OperatorTerm {
     this.#news.close();
     await Promise.all([
       this.#syncQueues.shutdown(5_000),
+      this.#treeQueues.shutdown(5_000),
       this.#backendQueue.shutdown(5_000),
       this.#registrations.end(),
     ]);
@@ -207,6 +240,25 @@ export class OperatorTerm {
     const look = (): Promise<Requeue> => this.#timed("SecretSync", () => this.#syncs.reconcile(key, lane, signal));
     const next = await this.#drift.during(key, look);
     this.#waits(key, next);
+    return next;
+  }
+
+  /** One secret of a tree. */
+  async #reconcilePath(key: string, lane: string, signal: AbortSignal): Promise<Requeue> {
+    const space = key.indexOf(" ");
+    const next = await this.#trees.evaluate(key.slice(0, space), key.slice(space + 1), lane, signal);
+    const home = this.#treeQueues.homeOf(key);
+    if (next === undefined) {
+      this.#treeQueues.forgetKey(key);
+      return {};
+    }
+    for (const turn of next.turns ?? []) {
+      if (this.#turns.has(turn)) continue;
+      this.#turns.add(turn);
+      void turn.then(() => {
+        if (home !== undefined && !this.#abort.signal.aborted) this.#treeQueues.add(home, key, "retry");
+      });
+    }
     return next;
   }
 
@@ -252,8 +304,10 @@ export class OperatorTerm {
   }
 
   async #reconcileBackend(key: string, signal: AbortSignal) {
-    const { changed, again } = await this.#timed("FederationBackend", () => this.#backends.reconcile(key, signal));
+    const outcome = await this.#timed("FederationBackend", () => this.#backends.reconcile(key, signal));
+    const { changed, again, requeueAfterMs } = outcome;
     if (changed) this.#enqueueDependants([key], "change");
+    if (requeueAfterMs !== undefined) return { requeueAfterMs };
     if (again) return { requeueAfterMs: RECHECK_MS };
     const state = this.#registry.get(key);
     // Credentials are watched, but not everything that may be missing (ConfigMaps, rights, the API server).
@@ -264,8 +318,21 @@ export class OperatorTerm {
   #backendUpdated(object: KubeObject, old: KubeObject): void {
     if (!specChanged(object, old)) return;
     this.#backendQueue.add(keyOf(object), "user");
+    if (object.metadata.generation !== old.metadata.generation) this.#pathsFreed(old);
     // Grants may have changed although the store is the same.
     this.#enqueueDependants([keyOf(object)], "change");
+  }
+
+  /** What a backend's mappings held may be free now: whoever waits for a path there looks again. */
+  #pathsFreed(old: KubeObject): void {
+    const { caches } = this.#world;
+    const waits = (path: string) => holdsScaiVaultPath(old, path.endsWith("/**") ? `${path.slice(0, -2)}x` : path);
+    for (const object of caches.syncs.list()) {
+      const view = viewDeclared(object);
+      const path = view.ok ? view.object.spec.targets.scaivault?.path : undefined;
+      if (path !== undefined && waits(path)) this.#enqueueSync(object, "change");
+    }
+    this.#trees.freed((path) => holdsScaiVaultPath(old, path));
   }
 
   #credentialChanged(object: PartialObjectMetadata): void {
@@ -301,6 +368,7 @@ export class OperatorTerm {
     const admitted = lastWithinBudget(this.#world, namespace);
     if (admitted !== undefined) this.#enqueueSync(admitted, "user");
     // Whoever waits for the same targets may have them now.
+    this.#trees.freed((path) => declaresPath(object, path));
     for (const other of this.#world.caches.syncs.byIndex(indexes.namespace, namespace))
       if (sharesTarget(object, other)) this.#enqueueSync(other, "user");
   }
@@ -354,6 +422,7 @@ export class OperatorTerm {
     const changed = new Set(event.changed);
     const asked = new Set(event.asked);
     holdMassChanges(this.#world, store, changed);
+    void this.#polledTrees(store, event);
     if (event.full) await findLingering(this.#world, store, this.#abort.signal);
     const concerned = this.#dependants(store, (object) => changed.size > 0 && concerns(object, changed));
     const keys = new Set(concerned.map(keyOf));
@@ -364,6 +433,15 @@ export class OperatorTerm {
     else if (asked.size > 0)
       for (const object of this.#dependants(store, (one) => concerns(one, asked)))
         if (!keys.has(keyOf(object))) this.#enqueueSync(object, "refresh");
+  }
+
+  /** Failures stand in the observations; what is thrown is the end of the term, or a defect. */
+  async #polledTrees(store: StoreHandle, event: PolledEvent): Promise<void> {
+    try {
+      await this.#trees.polled(store, event, this.#abort.signal);
+    } catch (error) {
+      this.#reconcileFailed("", error);
+    }
   }
 
   #dependants(store: StoreHandle, which: (object: KubeObject) => boolean): KubeObject[] {
@@ -408,6 +486,7 @@ export class OperatorTerm {
     });
     for (const backend of store.backends) this.#backendQueue.add(backend, "user");
     if (what === "stale" || what === "failing") this.#enqueueDependants(store.backends, "refresh");
+    if (what === "stale") this.#trees.storeChanged(store);
   }
 }
 

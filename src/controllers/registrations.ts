@@ -186,8 +186,10 @@ export class Registrations {
   ): Promise<WorkResult> {
     const { object, backend, memory, lane } = job;
     const call: FederationCall = { signal, lane: lane === "refresh" ? "verification" : "user", object: key };
-    if (backend.metadata.deletionTimestamp !== undefined) return this.#finalize(job, call);
     const subject = registrationSubject(backend);
+    if (backend.metadata.deletionTimestamp !== undefined)
+      // What the operator copied itself is its own clean-up.
+      return subject === undefined ? {} : this.#finalize(job, call);
     if (subject === undefined) return this.#retire(key, backend, memory, call);
     if (backend.spec.suspend === true) {
       memory.problem = { reason: "BackendSuspended", message: "spec.suspend is true" };

@@ -27,9 +27,11 @@ export function situationOf(outcome: SyncOutcome): Evaluated {
   };
 }
 
-type Pair = SyncOutcome["pairs"][number];
+/** One secret, with what came of it. */
+export type Pair = SyncOutcome["pairs"][number];
 
-function pairReport(pair: Pair): PairReport {
+/** One secret, as status is made of it. */
+export function pairReport(pair: Pair): PairReport {
   const { result, executed } = pair;
   const { context, plan } = result;
   const outcomes = executed?.outcomes ?? plan.outcomes;

@@ -31,7 +31,7 @@ export async function refreshScaiVault(
       if (!mayLook(world, subject.sync.metadata.namespace, pair.scaivaultPath)) continue;
       const fact = store.poller.fact(pair.ref.path)?.fact;
       const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
-      addresses.set(pair.scaivaultPath, scaivaultAddress(spec, pair.scaivaultPath, subject.sync, tags, "verification"));
+      addresses.set(pair.scaivaultPath, scaivaultAddress(spec, pair.scaivaultPath, subject, tags, "verification"));
     }
   }
   if (addresses.size === 0) return;

@@ -56,9 +56,9 @@ export class StatusWriter {
   }
 
   /** Says that an approval is used, before anything is done by it: nothing else of the status moves. */
-  async approvalUsed(object: KubeObject, hash: string): Promise<void> {
-    const previous = this.current<SecretSyncStatus>("SecretSync", object);
-    await this.#write("SecretSync", object, previous, { ...previous, lastHandledApproval: hash });
+  async approvalUsed(kind: "SecretSync" | "FederationBackend", object: KubeObject, hash: string): Promise<void> {
+    const previous = this.current<SecretSyncStatus | FederationBackendStatus>(kind, object);
+    await this.#write(kind, object, previous, { ...previous, lastHandledApproval: hash });
   }
 
   /** Writes a backend's status when it differs. */

@@ -4,6 +4,7 @@ import {
   type FederationBackend,
   type SecretSync,
   sourceSelector,
+  type TagTransform,
 } from "../api/index.ts";
 import { mapAll, ownerOf, sourceIDOf, sourcePath, type SubtreeMapping } from "../decide/index.ts";
 import { SyncError, toSyncError } from "../errors/index.ts";
@@ -36,6 +37,8 @@ export interface Subject {
   readonly refusal: SyncError | undefined;
   /** The normalised source path, or the subtree's prefix without the trailing stars. */
   readonly location: { readonly kind: "path" | "subtree"; readonly path: string } | undefined;
+  /** How tags of the source become tags in ScaiVault; absent: as they come. */
+  readonly tagRules?: readonly TagTransform[];
 }
 
 /** Where a backend's secrets live, as one text; a changed one is a new base. */
@@ -104,6 +107,8 @@ function storeOf(state: BackendState, backend: FederationBackend): StoreHandle |
 function backendRefusal(backendKey: string, namespace: string, error: SyncError): SyncError {
   if (error.reason === "BackendSuspended")
     return new SyncError("BackendSuspended", `FederationBackend ${backendKey} is suspended`);
+  if (error.reason === "BackendNotReadable")
+    return new SyncError("BackendNotReadable", `FederationBackend ${backendKey} has no auth: only ScaiVault reads it`);
   const own = backendKey.startsWith(`${namespace}/`);
   return new SyncError(
     "BackendNotReady",

@@ -130,12 +130,13 @@ export function holdPlans(world: World, subject: Subject, results: readonly Pair
   }
 }
 
-/** How many secrets count in a window: a single one for each object, of a subtree as many as it has. */
+/** How many secrets count in a window: a single one for each object, of a subtree or a tree as many as it has. */
 function totalOf(world: World, { store, namespace, backend }: BrakeKey): number {
   let total = 0;
   for (const object of backend === undefined ? world.caches.backends.list() : backendNamed(world, backend)) {
     const view = viewBackend(object);
     if (!view.ok || locationDigest(backendLocation(view.object)) !== store) continue;
+    if (object.metadata.namespace === namespace) total += world.treeSizes.get(keyOf(object)) ?? 0;
     for (const sync of world.caches.syncs.byIndex(indexes.backend, keyOf(object)))
       if (sync.metadata.namespace === namespace) total += weightOf(world, sync);
   }

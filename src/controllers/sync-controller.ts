@@ -4,6 +4,7 @@ import { type Reason, reasons, SyncError } from "../errors/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
 import type { FirstLooks } from "./first-looks.ts";
 import { ensureFinalizer, finalize } from "./finalize.ts";
+import { lastGoodMs } from "./last-good.ts";
 import { situationOf } from "./report.ts";
 import type { Requeue } from "./requeue.ts";
 import type { StatusWriter } from "./status-writer.ts";
@@ -38,7 +39,7 @@ export class SyncController {
       const hash = sync.metadata.annotations?.[annotations.approve];
       if (object === undefined || hash === undefined)
         throw new ObjectMovedError("the object went while it was planned");
-      return status.approvalUsed(object, hash);
+      return status.approvalUsed("SecretSync", object, hash);
     });
   }
 
@@ -152,31 +153,11 @@ export class SyncController {
     await this.#status.sync(object, {
       situation,
       effective: { ...effective, authority: held ?? effective.authority },
-      lastGoodMs: this.#lastGoodMs(subject),
+      lastGoodMs: lastGoodMs(this.#world, subject),
       wrote: outcome?.wrote ?? false,
       handledSyncRequest: this.#handledRequest(subject),
       handledApproval: subject === undefined ? undefined : this.#evaluator.usedApproval(subject),
     });
-  }
-
-  /** When source and ScaiVault last answered, ms since the epoch: the earlier of the two counts. */
-  #lastGoodMs(subject: Subject | undefined): number | undefined {
-    const { clock } = this.#world;
-    const goodMs = this.#lastAnswerMs(subject);
-    // Set on or back meanwhile, the wall clock of then would not tell how long ago it was.
-    return goodMs === undefined ? undefined : clock.now() - (clock.monotonic() - goodMs);
-  }
-
-  /** The same by the monotonic clock. */
-  #lastAnswerMs(subject: Subject | undefined): number | undefined {
-    const poller = subject?.store?.poller;
-    // A process that never saw the store counts from when it found it failing.
-    const source = poller?.lastGoodMs ?? (poller?.state.state === "Failing" ? poller.state.sinceMs : undefined);
-    const { scaivault } = this.#world;
-    if (scaivault === undefined || subject?.sync.spec.targets.scaivault === undefined) return source;
-    const { reachability } = scaivault.observations;
-    if (reachability.state !== "Failing") return source;
-    return Math.min(source ?? reachability.sinceMs, reachability.sinceMs);
   }
 
   /**

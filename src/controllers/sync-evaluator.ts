@@ -2,7 +2,7 @@ import { sameAction } from "../decide/index.ts";
 import type { ActionKind } from "../decide/types.ts";
 import { SyncError } from "../errors/index.ts";
 import type { WriteLane } from "../ports/index.ts";
-import { type Answer, Approvals } from "./approvals.ts";
+import { type Answer, Approvals, type Planned } from "./approvals.ts";
 import type { PairResult } from "./evaluate.ts";
 import type { Memory } from "./gather.ts";
 import { membersOf } from "./members.ts";
@@ -201,7 +201,7 @@ export class SyncEvaluator {
 }
 
 /** What an answer is carried out by is what people saw: had a side moved meanwhile, the conflict would be another. */
-function isAnswered({ context, plan }: PairResult, answers: ReadonlyMap<string, Answer>): boolean {
+export function isAnswered({ context, plan }: Planned, answers: ReadonlyMap<string, Answer>): boolean {
   const answer = answers.get(context.path);
   return answer === undefined || plan.actions.every((action) => sameAction(action, answer.action));
 }

@@ -1,6 +1,6 @@
 import type { Observations } from "../catalogue/index.ts";
-import type { KubernetesSecretTargetSpec, ScaiVaultTargetSpec, SecretSync } from "../api/index.ts";
-import { type BrakeWindows, type KeyRing, type Rights, shapeDigest } from "../decide/index.ts";
+import type { KubernetesSecretTargetSpec, ScaiVaultTargetSpec, SecretSync, TagTransform } from "../api/index.ts";
+import { type BrakeWindows, type KeyRing, type Rights, shapeDigest, transformTags } from "../decide/index.ts";
 import type { FederationPort, SecretTarget } from "../ports/index.ts";
 import type { EventRecorder, KubeClient } from "../runtime/index.ts";
 import type { Logger, Metrics } from "../telemetry/index.ts";
@@ -97,7 +97,7 @@ export interface World {
   readonly clock: Clock;
   /** `cluster.name` of the configuration. */
   readonly cluster: string;
-  readonly budgets: { readonly objects: number; readonly matches: number };
+  readonly budgets: { readonly objects: number; readonly matches: number; readonly trees: number };
   readonly caches: Caches;
   readonly client: KubeClient;
   readonly registry: BackendRegistry;
@@ -106,6 +106,8 @@ export interface World {
   readonly ring: KeyRing;
   readonly brakes: BrakeWindows;
   readonly lingering: LingeringCopies;
+  /** How many secrets each federated tree has, by `namespace/name` of its backend. */
+  readonly treeSizes: Map<string, number>;
   readonly secrets: SecretTarget<SecretAddress>;
   readonly scaivault: ScaiVaultSide | undefined;
   readonly log: Logger;
@@ -117,21 +119,21 @@ export interface World {
   readonly dryRun: boolean;
 }
 
-/** Declared ScaiVault target of a SecretSync for one of its secrets. */
+/** Declared ScaiVault target of a SecretSync, or of a tree, for one of its secrets. */
 export function scaivaultAddress(
   spec: ScaiVaultTargetSpec,
   path: string,
-  sync: SecretSync,
+  { sync, tagRules = [] }: { readonly sync: SecretSync; readonly tagRules?: readonly TagTransform[] },
   sourceTags: readonly string[],
   lane: Lane,
 ): ScaiVaultAddress {
-  const tags = [...new Set([...(spec.tags ?? []), ...sourceTags])];
+  const tags = [...new Set([...(spec.tags ?? []), ...transformTags(sourceTags, tagRules)])];
   return {
     path,
     owner: spec.owner,
     description: spec.description,
     // Undeclared tags are left as they are.
-    tags: spec.tags === undefined && tags.length === 0 ? undefined : tags,
+    tags: spec.tags === undefined && tagRules.length === 0 && tags.length === 0 ? undefined : tags,
     maxVersions: spec.maxVersions,
     object: `${sync.metadata.namespace}/${sync.metadata.name}`,
     lane,

@@ -1,5 +1,6 @@
-import type { BackendCounts, FederationBackendStatus } from "../api/index.ts";
+import type { BackendCounts, EffectiveFederation, FederationBackendStatus, SecretSyncStatus } from "../api/index.ts";
 import { type Reason, reasons } from "../errors/index.ts";
+import { type SyncSituation, syncStatus, type SyncStatusInput } from "./sync-status.ts";
 import { companions, listProblems, sameStatus, stamp, timeText, type Verdict } from "./conditions.ts";
 
 /** Most entries of `status.problems` of a backend. */
@@ -27,31 +28,53 @@ export interface BackendStatusInput {
   readonly counts: BackendCounts;
   /** End of the last full poll that succeeded. */
   readonly lastPollMs: number | undefined;
-  /** Undefined when no dependant has a ScaiVault target, or it was not asked yet. */
+  /** Undefined when neither a dependant nor a tree has a ScaiVault target. */
   readonly scaivault:
     | { readonly reachable: true }
     | { readonly reachable: false; readonly reason: Reason; readonly message: string }
+    /** It was not asked yet since the start. */
+    | "AsBefore"
     | undefined;
   readonly handledSyncRequest?: string | undefined;
+  /** The tree that the operator copies, where there is one. */
+  readonly tree?: TreeReport | undefined;
+}
+
+/** How the tree of a backend stands. */
+export interface TreeReport {
+  readonly situation: SyncSituation;
+  /** Every secret was looked at; until then, after a start, what status said before still stands. */
+  readonly complete: boolean;
+  readonly effective: SyncStatusInput["effective"];
+  readonly federation: Pick<EffectiveFederation, "mode" | "runsIn" | "authority" | "conflictResolution">;
+  readonly lastGoodMs: number | undefined;
+  readonly wrote: boolean;
+  readonly handledApproval: string | undefined;
+  /** ScaiVault paths, as mappings name them, below which copies may stand. */
+  readonly copies: string[];
 }
 
 /** The one place that makes the status of a FederationBackend. Returns `previous` itself when nothing would differ. */
 export function backendStatus(input: BackendStatusInput): FederationBackendStatus {
   const { previous, generation, nowMs } = input;
   if (input.store.kind === "Unpolled" && previous !== undefined && isStillTold(previous, generation)) return previous;
-  const problems = listProblems(problemsOf(input), previous?.problems, MAX_PROBLEMS, nowMs);
+  const tree = treeStatus(input);
+  const own = listProblems(problemsOf(input), previous?.problems, MAX_PROBLEMS, nowMs);
+  const problems = [...own, ...(tree?.problems ?? [])].slice(0, MAX_PROBLEMS);
   const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
   const handled = input.handledSyncRequest ?? previous?.lastHandledSyncRequest;
   const next: FederationBackendStatus = {
     observedGeneration: generation,
-    conditions: stamp(verdictsOf(input), previous?.conditions, generation, nowMs),
+    conditions: stamp(verdictsOf(input, tree), previous?.conditions, generation, nowMs),
     ...(input.identity === undefined ? {} : { identity: input.identity }),
     effective: {
       syncInterval: input.syncInterval,
       ...(input.poll === undefined ? {} : { poll: input.poll }),
+      ...(input.tree === undefined ? {} : { federation: inForce(input.tree.federation) }),
       ...(input.notes.length === 0 ? {} : { notes: input.notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
     },
     counts: input.counts,
+    ...shownTree(input, tree),
     ...(lastPollTime === undefined ? {} : { lastPollTime }),
     ...(handled === undefined ? {} : { lastHandledSyncRequest: handled }),
     ...(problems.length === 0 ? {} : { problems }),
@@ -67,12 +90,75 @@ function isStillTold({ observedGeneration, conditions = [] }: FederationBackendS
   return observedGeneration === generation && conditions.some(({ type }) => type === "SourceReachable");
 }
 
-function verdictsOf(input: BackendStatusInput): Verdict[] {
+/** The part of a backend's status that is about its tree, made like that of a SecretSync over a subtree. */
+function treeStatus({ tree, previous, generation, nowMs }: BackendStatusInput): SecretSyncStatus | undefined {
+  if (tree === undefined) return undefined;
+  const before = treePart(previous);
+  const told = previous?.observedGeneration === generation && before.counts !== undefined;
+  if (!tree.complete && told && tree.situation.kind !== "Suspended" && !isRefused(tree)) return before;
+  return syncStatus({
+    previous: before.counts === undefined ? undefined : before,
+    generation,
+    nowMs,
+    effective: tree.effective,
+    situation: tree.situation,
+    lastGoodMs: tree.lastGoodMs,
+    wrote: tree.wrote,
+    handledApproval: tree.handledApproval,
+  });
+}
+
+const isRefused = ({ situation }: TreeReport): boolean =>
+  situation.kind === "Refused" && situation.reason !== "Progressing";
+
+function treePart(status: FederationBackendStatus | undefined): SecretSyncStatus {
+  const { observedGeneration, conditions, federation, plan, problems, lastWriteTime, lastHandledApproval } =
+    status ?? {};
+  const counts = federation?.counts;
+  return {
+    ...(observedGeneration === undefined ? {} : { observedGeneration }),
+    ...(conditions === undefined ? {} : { conditions: conditions.filter(({ type }) => !ofStores.has(type)) }),
+    ...(counts === undefined ? {} : { counts }),
+    ...(plan === undefined ? {} : { plan }),
+    ...(problems === undefined ? {} : { problems: problems.filter(({ path }) => !ownProblems.has(path)) }),
+    ...(lastWriteTime === undefined ? {} : { lastWriteTime }),
+    ...(lastHandledApproval === undefined ? {} : { lastHandledApproval }),
+  };
+}
+
+const ofStores = new Set(["SourceReachable", "ScaiVaultReachable"]);
+/** Paths of problems that are the store's or ScaiVault's as a whole. */
+const ownProblems = new Set(["", "ScaiVault"]);
+/** Conditions that are those of the store while it fails; the tree's others stay. */
+const ofReady = new Set(["Ready", "Reconciling", "Stalled", "Stale"]);
+
+function inForce({ mode, runsIn, authority, conflictResolution }: TreeReport["federation"]) {
+  return { mode, runsIn, authority, conflictResolution };
+}
+
+function shownTree({ tree: report }: BackendStatusInput, tree: SecretSyncStatus | undefined): FederationBackendStatus {
+  if (report === undefined || tree === undefined) return {};
+  const { counts, plan, lastWriteTime, lastHandledApproval } = tree;
+  return {
+    federation: { ...(counts === undefined ? {} : { counts }), copies: report.copies },
+    ...(plan === undefined ? {} : { plan }),
+    ...(lastWriteTime === undefined ? {} : { lastWriteTime }),
+    ...(lastHandledApproval === undefined ? {} : { lastHandledApproval }),
+  };
+}
+
+function verdictsOf(input: BackendStatusInput, tree: SecretSyncStatus | undefined): Verdict[] {
   const { store } = input;
-  const verdicts = [...readyOf(input)];
+  const ofTree = (tree?.conditions ?? []).map((condition) => ({ ...condition }) as Verdict);
+  const verdicts =
+    store.kind === "Good" && tree !== undefined
+      ? ofTree
+      : [...readyOf(input), ...ofTree.filter(({ type }) => !ofReady.has(type))];
   if (store.kind === "Good") verdicts.push({ type: "SourceReachable", status: "True", reason: "Ok", message: "" });
   if (store.kind === "Failing")
     verdicts.push({ type: "SourceReachable", status: "False", reason: store.reason, message: store.message });
+  const before = input.previous?.conditions?.find(({ type }) => type === "ScaiVaultReachable");
+  if (input.scaivault === "AsBefore") return before === undefined ? verdicts : [...verdicts, { ...before } as Verdict];
   if (input.scaivault?.reachable === true)
     verdicts.push({ type: "ScaiVaultReachable", status: "True", reason: "Ok", message: "" });
   if (input.scaivault?.reachable === false)
@@ -85,7 +171,7 @@ function verdictsOf(input: BackendStatusInput): Verdict[] {
   return verdicts;
 }
 
-/** Ready is about the store: a dependant that fails shows in the counts and in its own status. */
+/** Without a tree Ready is about the store: a dependant that fails shows in the counts and in its own status. */
 function readyOf({ store, counts }: BackendStatusInput): Verdict[] {
   switch (store.kind) {
     case "Suspended":
@@ -114,7 +200,7 @@ function problemsOf({ store, scaivault }: BackendStatusInput) {
   const found: { path: string; reason: Reason; message: string }[] = [];
   if (store.kind === "Failing" || store.kind === "Refused")
     found.push({ path: "", reason: store.reason, message: store.message });
-  if (scaivault?.reachable === false)
+  if (scaivault !== "AsBefore" && scaivault?.reachable === false)
     found.push({ path: "ScaiVault", reason: scaivault.reason, message: scaivault.message });
   return found;
 }

@@ -59,14 +59,10 @@ export class BrakeWindows {
   check(key: BrakeKey, kind: BrakeKind, item: string, total: number, nowMs: number): "Open" | "Held" {
     if (kind === "deletion" && nowMs - this.#startedMs < BRAKE_WINDOW_MS) return "Held";
     const window = this.#windows.get(nameOf(key, kind));
-    const counted = new Set([item]);
-    if (window !== undefined) {
-      prune(window, nowMs);
-      for (const one of window.done.keys()) counted.add(one);
-      for (const one of window.held) counted.add(one);
-    }
+    if (window !== undefined) prune(window, nowMs);
+    const counted = window === undefined ? 1 : countWith(window, item);
     const { share, atLeast } = limits[kind];
-    return counted.size >= atLeast && counted.size > total * share ? "Held" : "Open";
+    return counted >= atLeast && counted > total * share ? "Held" : "Open";
   }
 
   /**
@@ -119,6 +115,13 @@ export class BrakeWindows {
     this.#windows.set(name, made);
     return made;
   }
+}
+
+/** How many secrets are done or held in a window, with one more. Each is counted once; of a tree it may be thousands. */
+function countWith({ done, held }: Window, item: string): number {
+  const [few, many] = done.size < held.size ? [[...done.keys()], held] : [[...held], done];
+  const both = few.reduce((sum, one) => (many.has(one) ? sum + 1 : sum), 0);
+  return done.size + held.size - both + (done.has(item) || held.has(item) ? 0 : 1);
 }
 
 function nameOf({ store, namespace, backend = "" }: BrakeKey, kind: BrakeKind): string {

@@ -87,7 +87,7 @@ export {
   type Verdict,
 } from "./rights.ts";
 export { MAX_SCAIVAULT_BYTES, MAX_SECRET_BYTES, renderScaiVault, renderSecret, type SecretShape } from "./shape.ts";
-export { type BackendStatusInput, backendStatus, type StoreVerdict } from "./backend-status.ts";
+export { type BackendStatusInput, backendStatus, type StoreVerdict, type TreeReport } from "./backend-status.ts";
 export { sameStatus, timeText } from "./conditions.ts";
 export {
   type PairReport,

@@ -72,7 +72,7 @@ describe("names of a tree", () => {
   });
 
   it("do not depend on the order, are ScaiVault paths, and no two sources share one", () => {
-    const segment = fc.stringMatching(/^[A-Za-z0-9._@ /-]{1,12}$/u);
+    const segment = fc.stringMatching(/^[\w.@ /-]{1,12}$/u);
     const paths = fc.uniqueArray(
       fc.array(segment, { minLength: 1, maxLength: 4 }).map((parts) => `prod/${parts.join("/")}`),
       {

@@ -48,10 +48,11 @@ function ownLogin(store: StoreVerdict): StoreVerdict | undefined {
 }
 
 function verdictsOf(
-  { scaivault }: BackendStatusInput,
+  { scaivault: said }: BackendStatusInput,
   store: StoreVerdict | undefined,
   report: RegistrationReport,
 ): Verdict[] {
+  const scaivault = said === "AsBefore" ? undefined : said;
   const verdicts = readyOf(store, report);
   if (report.conflict !== undefined)
     verdicts.push({ type: "Conflict", status: "True", reason: "BothChanged", message: report.conflict });

@@ -222,7 +222,8 @@ function mainReason(situation: Evaluated, bad: readonly Bad[]): [Reason, string]
   const good = situation.pairs.filter((pair) => pair.targets.every((target) => fine.has(target.state))).length;
   const total = situation.pairs.length + situation.problems.length;
   const same = bad.every((one) => one.reason === reason);
-  const message = `${good} of ${total} in sync; ${first?.path ?? ""}: ${first?.message ?? ""}`;
+  const example = `${first?.path ?? ""}: ${first?.message ?? ""}`;
+  const message = `${good} of ${total} in sync${example === ": " ? "" : `; ${example}`}`;
   return [same || good === 0 ? reason : "Partial", message];
 }
 
@@ -281,7 +282,9 @@ function shown(situation: Evaluated, { previous, nowMs }: SyncStatusInput): Secr
     conflicts: states(["Conflict"]),
     held: states(["Held"]),
   };
-  const problems = listProblems(bad, previous?.problems, MAX_PROBLEMS, nowMs);
+  // What is only under way in a large tree has no name here.
+  const named = bad.filter(({ path, reason }) => path !== "" || reason !== "Progressing");
+  const problems = listProblems(named, previous?.problems, MAX_PROBLEMS, nowMs);
   return {
     ...(situation.subtree || only?.sourceVersion === undefined ? {} : { sourceVersion: only.sourceVersion }),
     ...(situation.subtree || only === undefined ? {} : { targets: only.targets.map(targetStatus) }),

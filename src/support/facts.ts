@@ -99,7 +99,7 @@ const configuration: Shape = {
     federation: true,
   },
   watchNamespaces: true,
-  budgets: { objects: true, matches: true },
+  budgets: { objects: true, matches: true, trees: true },
   proxy: { url: true, urlFile: true, noProxy: true },
   caFile: true,
   leaderElection: { leaseName: true, leaseDurationMs: true, renewDeadlineMs: true, retryPeriodMs: true },

@@ -271,7 +271,7 @@ export class MemoryOperator {
     this.world = {
       clock,
       cluster,
-      budgets: options.budgets ?? { objects: 1000, matches: 1000 },
+      budgets: options.budgets ?? { objects: 1000, matches: 1000, trees: 50_000 },
       caches,
       client: this.#client(),
       registry: undefined as never,
@@ -280,6 +280,7 @@ export class MemoryOperator {
       ring,
       brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
       lingering: new LingeringCopies(),
+      treeSizes: new Map(),
       secrets: this.secrets as World["secrets"],
       scaivault: {
         id: "memory",
@@ -339,6 +340,7 @@ export class MemoryOperator {
           registry,
           brakes: new BrakeWindows({ startedMs: this.clock.monotonic() }),
           lingering: new LingeringCopies(),
+          treeSizes: new Map(),
         }) as World,
     });
     this.#term = { run: term.run(abort.signal), abort };

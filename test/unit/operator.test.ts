@@ -644,7 +644,7 @@ describe("an approval", () => {
 });
 
 it("lets the next object in as soon as another goes, when a namespace is over its budget", async () => {
-  op = new MemoryOperator({ budgets: { objects: 2, matches: 1000 } });
+  op = new MemoryOperator({ budgets: { objects: 2, matches: 1000, trees: 1000 } });
   op.start();
   op.aws("us-east-1", { syncInterval: "24h" });
   for (const name of ["a", "b", "c", "d"]) {
