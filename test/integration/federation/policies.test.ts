@@ -213,7 +213,10 @@ describe("others in ScaiVault", () => {
     await ready();
     write("external/aws/s0", "by hand");
     await op.interval();
-    const found = await op.verdict("FederationBackend", ns, "aws", "True TargetChanged", { type: "Conflict" });
+    const found = await op.verdict("FederationBackend", ns, "aws", "True TargetChanged", {
+      type: "Conflict",
+      virtualMs: 600_000,
+    });
     expect(found.status?.federation?.counts).toMatchObject({ found: 2, inSync: 1, conflicts: 1 });
     expect(op.stored("external/aws/s0")?.version).toBe(2);
   });
