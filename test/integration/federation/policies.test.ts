@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { condition, type Harness, startOperator } from "../../support/operator.ts";
+import { type Harness, startOperator } from "../../support/operator.ts";
 
 let op: Harness<"platform">;
 let ns: string;
