@@ -84,6 +84,12 @@ describe("path_mapping", () => {
     expect([a!.overlaps(b!), b!.overlaps(a!)]).toEqual([expected, expected]);
   });
 
+  it("leads back to both patterns of one place", () => {
+    const mapping = new PathMapping({ "a/**": "prod/**", "bb/**": "prod/**" });
+    const back = mapping.ranges().map((range) => mapping.toLocal(range, "prod/x"));
+    expect(back).toEqual([{ path: "bb/x" }, { path: "a/x" }]);
+  });
+
   it("leads each path to one name and back", () => {
     const segment = fc.stringMatching(/^[a-z0-9_-]{1,4}$/);
     const left = fc.array(segment, { minLength: 1, maxLength: 3 }).map((parts) => `${parts.join("/")}/**`);

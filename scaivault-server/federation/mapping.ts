@@ -18,6 +18,12 @@ export interface RemoteRange {
   readonly wild: boolean;
 }
 
+/** A range with the pattern that it belongs to: two patterns may lead to the same place of the store. */
+export interface MappedRange extends RemoteRange {
+  /** Left side without `**`. */
+  readonly local: string;
+}
+
 const leftGrammar = /^[a-z0-9_-]+(?:\/[a-z0-9_-]+)*(?:\/\*\*)?$/;
 const mostCharacters = 512;
 const mostRules = 100;
@@ -38,8 +44,8 @@ export class PathMapping {
   }
 
   /** What is to be listed for everything that is mapped. */
-  ranges(): readonly RemoteRange[] {
-    return this.#rules.map(({ remote, wild }) => ({ remote, wild }));
+  ranges(): readonly MappedRange[] {
+    return this.#rules.map(({ local, remote, wild }) => ({ local, remote, wild }));
   }
 
   /** Whether a path is mapped. */
@@ -58,8 +64,8 @@ export class PathMapping {
    * The ScaiVault path of a name that the listing of `range` found.
    * @returns undefined when a longer pattern has the path, `invalid` when the name makes no ScaiVault path.
    */
-  toLocal(range: RemoteRange, name: string): { path: string } | "invalid" | undefined {
-    const rule = this.#rules.find(({ remote, wild }) => remote === range.remote && wild === range.wild);
+  toLocal(range: MappedRange, name: string): { path: string } | "invalid" | undefined {
+    const rule = this.#rules.find(({ local, wild }) => local === range.local && wild === range.wild);
     if (rule === undefined) return undefined;
     const rest = name.slice(rule.remote.length);
     if (rule.wild && rest === "") return undefined;
@@ -69,7 +75,7 @@ export class PathMapping {
     } catch {
       return "invalid";
     }
-    // Two patterns may lead to the same place of the store, or one may hide a part of another.
+    // A longer pattern may hide a part of this one.
     return this.#ruleOf(path) === rule && this.toRemote(path) === name ? { path } : undefined;
   }
 

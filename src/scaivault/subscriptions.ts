@@ -140,7 +140,7 @@ export class SubscriptionsAPI {
 
   /**
    * Waits up to `timeoutSeconds` (1 to 60) for events; the empty list when none came.
-   * @param since the last event that was handed on; unacknowledged ones come again whatever it says
+   * @param since the last event that was handed on; only later ones come. Without it all come that were not acknowledged
    * @returns undefined when there is no such subscription
    */
   async poll(

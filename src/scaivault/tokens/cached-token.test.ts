@@ -80,6 +80,22 @@ test("one renewal serves all whose token was refused; the same token again is no
   expect(await same).toBeUndefined();
 });
 
+test("a token that has ended is not handed out in place of the one that was refused", async () => {
+  const { clock, token, logins, next } = setup();
+  const first = token.token(signal);
+  next("t1", 10);
+  const old = await first;
+  const renewed = token.renew(old, signal);
+  next("t2", 10);
+  await renewed;
+  await clock.advance(10_000);
+  const again = token.renew(old, signal);
+  await settle();
+  next("t3", 10);
+  expect((await again)?.text()).toBe("t3");
+  expect(logins).toHaveLength(3);
+});
+
 test("a caller that gives up does not end the login of the others; lifetimes are clamped", async () => {
   const { clock, token, logins, next } = setup();
   const stop = new AbortController();

@@ -58,17 +58,25 @@ export class CachedToken implements TokenProvider {
     try {
       return await this.#share(signal);
     } catch (error) {
-      if (!signal.aborted && this.#held !== undefined && now < this.#held.endsAtMs) return this.#held.value;
+      const held = this.#usable();
+      if (!signal.aborted && held !== undefined) return held;
       throw error;
     }
   }
 
   async renew(refused: SecretValue, signal: AbortSignal): Promise<SecretValue | undefined> {
     // Somebody else may have renewed it while this caller's request was under way.
-    if (this.#held !== undefined && !this.#held.value.equals(refused)) return this.#held.value;
+    const held = this.#usable();
+    if (held !== undefined && !held.equals(refused)) return held;
     this.#held = undefined;
     const fresh = await this.#share(signal);
     return fresh.equals(refused) ? undefined : fresh;
+  }
+
+  /** The token, unless it has ended by now. */
+  #usable(): SecretValue | undefined {
+    const held = this.#held;
+    return held !== undefined && this.#options.clock.monotonic() < held.endsAtMs ? held.value : undefined;
   }
 
   async #changed(): Promise<boolean> {
