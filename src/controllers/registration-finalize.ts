@@ -88,6 +88,7 @@ async function remove(
   world.assertHeld();
   listing.forget();
   await backends.delete(id, call);
+  memory.id = undefined;
   noteRemoved(world, backend, memory);
 }
 

@@ -158,7 +158,7 @@ export class Registrations {
     const object = this.#world.caches.backends.get(key);
     const view = object === undefined ? undefined : viewBackend(object);
     if (object === undefined || view?.ok !== true) {
-      if (object === undefined) this.#forget(key);
+      if (object === undefined) this.#gone(key);
       return {};
     }
     const before = this.#memories.get(key);
@@ -328,6 +328,15 @@ export class Registrations {
       memory.problem = { reason: failed.reason, message: failed.message };
       return { requeueAfterMs: failed.retryAfterMs ?? FINALIZE_RETRY_MS, lane: "retry" };
     }
+  }
+
+  /** The object is gone, and its registration with it, or by cleanupPolicy Retain it stays and somebody should know. */
+  #gone(key: string): void {
+    const memory = this.#memories.get(key);
+    const [namespace = "", name = ""] = key.split("/");
+    if (memory?.id !== undefined)
+      this.#world.log.info("registration stays", { kind: "FederationBackend", namespace, name, target: memory.name });
+    this.#forget(key);
   }
 
   #forget(key: string): void {

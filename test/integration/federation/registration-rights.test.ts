@@ -131,20 +131,20 @@ describe("credentials at a ScaiVault path", () => {
   });
 
   it("are written anew when the Secret is rotated, and put right when another writes over them", async () => {
-    await op.env.vault.put(stage.mount, "rotate/db", { user: "u" });
-    await stage.applyVault("rotate");
-    await stage.ready("rotate");
+    await op.env.vault.put(stage.mount, "rotated/db", { user: "u" });
+    await stage.applyVault("rotated");
+    await stage.ready("rotated");
     const login = await op.env.vault.createAppRole({ name: `${stage.ns}-2`, policies: [stage.ns] });
-    await op.cluster.apply(stage.vaultLogin("rotate", login));
-    await op.eventually("the new login stands there", async () => op.stored("infra/team/rotate")?.version === 2);
-    expect(JSON.parse(op.stored("infra/team/rotate")?.data ?? "")).toEqual({
+    await op.cluster.apply(stage.vaultLogin("rotated", login));
+    await op.eventually("the new login stands there", async () => op.stored("infra/team/rotated")?.version === 2);
+    expect(JSON.parse(op.stored("infra/team/rotated")?.data ?? "")).toEqual({
       role_id: login.roleId,
       secret_id: login.secretId,
     });
-    await stage.write("infra/team/rotate", { role_id: "x", secret_id: "y" });
+    await stage.write("infra/team/rotated", { role_id: "x", secret_id: "y" });
     await op.advance(960_000);
-    expect(JSON.parse(op.stored("infra/team/rotate")?.data ?? "")).toMatchObject({ role_id: login.roleId });
-    expect(await stage.read("external/rotate/db")).toEqual({ user: "u" });
+    expect(JSON.parse(op.stored("infra/team/rotated")?.data ?? "")).toMatchObject({ role_id: login.roleId });
+    expect(await stage.read("external/rotated/db")).toEqual({ user: "u" });
   });
 
   it("that are no credentials never get to ScaiVault", async () => {
