@@ -75,7 +75,8 @@ export class BackendController {
       return { changed, again, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);
     const input = this.#input(key, object, view.ok ? view.object : undefined, previous);
-    const next = this.#registered(key, view.ok ? view.object : undefined, input) ?? backendStatus(input);
+    const next =
+      this.#registered(view.ok ? view.object : undefined, input) ?? withRecord(backendStatus(input), input, view.ok);
     await this.#status.backend(object, previous, next);
     return { changed, again: again || this.#mayMendUnseen(key, view.ok ? view.object : undefined) };
   }
@@ -200,15 +201,11 @@ export class BackendController {
     };
   }
 
-  /** The status of a backend that ScaiVault runs; undefined for others, and until it was looked at. */
-  #registered(
-    key: string,
-    backend: FederationBackend | undefined,
-    input: BackendStatusInput,
-  ): FederationBackendStatus | undefined {
-    const report = this.#registrations.report(key);
-    if (backend?.spec.federation === undefined || report === undefined) return undefined;
-    return registeredStatus(input, report, effectiveFederation(backend.spec.federation));
+  /** The status of a backend that ScaiVault runs; undefined for others. */
+  #registered(backend: FederationBackend | undefined, input: BackendStatusInput): FederationBackendStatus | undefined {
+    if (backend?.spec.federation === undefined) return undefined;
+    const report = this.#registrations.report(backend);
+    return report && registeredStatus(input, report, effectiveFederation(backend.spec.federation));
   }
 
   #counts(key: string): BackendStatusInput["counts"] {
@@ -239,6 +236,17 @@ export class BackendController {
     if (now.state === "Reachable") return { reachable: true };
     return { reachable: false, reason: now.error.reason, message: now.error.message };
   }
+}
+
+/** The id of a registration outlives a spec that cannot be read: without it, it would be nobody's. */
+function withRecord(
+  next: FederationBackendStatus,
+  { previous }: BackendStatusInput,
+  readable: boolean,
+): FederationBackendStatus {
+  const recorded = previous?.federation;
+  if (readable || recorded?.id === undefined || next === previous) return next;
+  return { ...next, federation: { ...recorded, ...next.federation } };
 }
 
 function storeVerdict(state: ReturnType<World["registry"]["get"]>): BackendStatusInput["store"] {

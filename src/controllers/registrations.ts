@@ -39,7 +39,9 @@ const SETTLE_MS = 20_000;
 const REFUSED_RETRY_MS = 60_000;
 const FINALIZE_RETRY_MS = 30_000;
 /** Part of the calls a minute that routine looks may take; the rest is for people's changes. */
-const ROUTINE_PART = 0.5;
+const ROUTINE_PART = 0.4;
+/** The same for those that are not as they should be. */
+const SETTLE_PART = 0.2;
 /** Calls that a look at one backend takes, its conflicts among them. */
 const CALLS_A_LOOK = 1.5;
 /** Steps of one reconcile; more than any edit needs. */
@@ -120,10 +122,12 @@ export class Registrations {
     return registrationSubject(backend) !== undefined || this.#retires(backend);
   }
 
-  /** How the registration of an object stands; undefined when it has none. */
-  report(key: string): RegistrationReport | undefined {
-    const memory = this.#memories.get(key);
-    return memory === undefined ? undefined : reportRegistration(viewOf(memory), this.#world.clock.now());
+  /** How the registration of an object stands; undefined when it has none. Before it was looked at, what status recorded. */
+  report(backend: FederationBackend): RegistrationReport | undefined {
+    const { namespace, name, uid } = backend.metadata;
+    const known = this.#memories.get(`${namespace}/${name}`);
+    const memory = known?.uid === uid ? known : newMemory(this.#world.cluster, backend);
+    return this.has(backend) ? reportRegistration(viewOf(memory), this.#world.clock.now()) : undefined;
   }
 
   #due(object: KubeObject, lane: Lane): void {
@@ -185,7 +189,7 @@ export class Registrations {
     signal: AbortSignal,
   ): Promise<WorkResult> {
     const { object, backend, memory, lane } = job;
-    const call: FederationCall = { signal, lane: lane === "refresh" ? "verification" : "user", object: key };
+    const call: FederationCall = { signal, lane: callLane(lane), object: key };
     const subject = registrationSubject(backend);
     if (backend.metadata.deletionTimestamp !== undefined)
       // What the operator copied itself is its own clean-up.
@@ -213,7 +217,6 @@ export class Registrations {
     call: FederationCall,
   ): Promise<WorkResult> {
     const world = this.#world;
-    const { backend } = subject;
     const { clock } = world;
     const declared = await this.#declare(subject, call.signal);
     const listing = this.#listing;
@@ -233,25 +236,26 @@ export class Registrations {
     }
     if (outcome === "Waits" && memory.health?.status === "healthy") return { requeueAfterMs: 0, lane: "change" };
     const request = await handleSyncRequest(world, subject, memory, this.#requests, call);
-    return this.#next(memory, request, backend);
+    return this.#next(memory, request);
   }
 
-  #next(memory: RegistrationMemory, request: SyncRequestResult, backend: FederationBackend): WorkResult {
+  #next(memory: RegistrationMemory, request: SyncRequestResult): WorkResult {
     if (request.kind === "Later") return { requeueAfterMs: request.inMs, lane: "change" };
-    const { status } = this.report(`${backend.metadata.namespace}/${backend.metadata.name}`) ?? {};
-    const settled =
-      memory.under === undefined &&
-      status?.health === "healthy" &&
-      (memory.mode === "proxy" || memory.health?.lastSyncMs !== undefined);
     const every = this.#lookEveryMs();
-    return { requeueAfterMs: settled ? every : Math.min(every, Math.max(SETTLE_MS, every / 4)) };
+    if (isSettled(memory)) return { requeueAfterMs: every };
+    const unsettled = [...this.#memories.values()].filter((one) => !isSettled(one)).length;
+    return { requeueAfterMs: Math.min(every, Math.max(SETTLE_MS, this.#spreadMs(unsettled, SETTLE_PART))) };
   }
 
-  /** Looks at one backend are spread so far that all of them together stay within their part of the budget. */
   #lookEveryMs(): number {
-    const perMinute = (this.#world.scaivault?.federation.perMinute() ?? 1) * ROUTINE_PART - 60_000 / LISTING_MS;
     const many = [...this.#memories.values()].filter(({ id }) => id !== undefined).length;
-    return Math.max(LOOK_MS, (many * CALLS_A_LOOK * 60_000) / Math.max(perMinute, 0.2));
+    return Math.max(LOOK_MS, this.#spreadMs(many, ROUTINE_PART));
+  }
+
+  /** Looks at each are spread so far that all of them together stay within a part of the budget. */
+  #spreadMs(many: number, part: number): number {
+    const perMinute = (this.#world.scaivault?.federation.perMinute() ?? 1) * part;
+    return (many * CALLS_A_LOOK * 60_000) / Math.max(perMinute, 0.2);
   }
 
   /** What the object declares; the Secret that it names is at its ScaiVault path before anything else happens. */
@@ -384,6 +388,17 @@ export class Registrations {
     const declared = declaredRegistration(subject, { authMethod: method, ca: typeof ca === "string" ? ca : undefined });
     return registrationDiff(wantedRegistration(memory.name, declared), found).fields.length > 0;
   }
+}
+
+/** People's changes go before what others changed, and routine last. */
+function callLane(lane: Lane): NonNullable<FederationCall["lane"]> {
+  if (lane === "refresh") return "verification";
+  return lane === "user" ? "user" : "new";
+}
+
+/** Nothing of it is under way, and ScaiVault has all that it should have. */
+function isSettled({ under, health, mode }: RegistrationMemory): boolean {
+  return under === undefined && health?.status === "healthy" && (mode === "proxy" || health.lastSyncMs !== undefined);
 }
 
 /** What people ask for; status writes of ours do not count. */

@@ -13,6 +13,7 @@ export function registeredStatus(
   federation: Pick<EffectiveFederation, "mode" | "runsIn" | "authority" | "conflictResolution">,
 ): FederationBackendStatus {
   const { previous, generation, nowMs } = input;
+  if (!report.seen && isStillTold(previous, report, generation)) return previous;
   const store = ownLogin(input.store);
   const problems = listProblems([...storeProblems(store), ...report.problems], previous?.problems, MAX_PROBLEMS, nowMs);
   const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
@@ -35,6 +36,15 @@ export function registeredStatus(
     ...(problems.length === 0 ? {} : { problems }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
+}
+
+/** After a restart a registration that is fine must not look otherwise because its operator was restarted. */
+function isStillTold(
+  previous: FederationBackendStatus | undefined,
+  report: RegistrationReport,
+  generation: number,
+): previous is FederationBackendStatus {
+  return previous?.observedGeneration === generation && previous.federation?.id === report.status.id;
 }
 
 /** What the operator's own copies left in status stays until they are released. */

@@ -24,6 +24,8 @@ export interface RegistrationView {
 
 /** What a registration says in the status of its object. */
 export interface RegistrationReport {
+  /** False after a start, until ScaiVault said how it stands: what status told before holds till then. */
+  readonly seen: boolean;
   /** `InSync` when all is well. */
   readonly ready: { readonly reason: Reason; readonly message: string };
   /** How ScaiVault reaches the store; undefined when it does not say. */
@@ -67,6 +69,7 @@ export function reportRegistration(view: RegistrationView, nowMs: number): Regis
   if (reasons[ready.reason].kind !== "ok" && !summed.has(ready.reason))
     problems.unshift({ path: `ScaiVault ${view.name}`, ...ready });
   return {
+    seen: view.id === undefined || health !== undefined || view.problem !== undefined || view.under !== undefined,
     ready,
     source:
       view.id === undefined || health?.connection === undefined
