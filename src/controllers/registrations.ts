@@ -359,7 +359,7 @@ export class Registrations {
       federationOf(this.#world);
       const notBeforeMs = this.#world.clock.monotonic() - LISTING_MS / 2;
       const all = new Map(
-        (await this.#listing.since(notBeforeMs, { signal, lane: "verification" })).map((one) => [one.id, one]),
+        (await this.#listing.since(notBeforeMs, { signal, lane: "new" })).map((one) => [one.id, one]),
       );
       for (const [key, memory] of registered) {
         const found = all.get(memory.id ?? "");
@@ -390,9 +390,8 @@ export class Registrations {
   }
 }
 
-/** People's changes go before what others changed, and routine last. */
+/** People's changes go first. Nobody waits long inside a worker: who finds no room comes back. */
 function callLane(lane: Lane): NonNullable<FederationCall["lane"]> {
-  if (lane === "refresh") return "verification";
   return lane === "user" ? "user" : "new";
 }
 
