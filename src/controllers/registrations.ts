@@ -37,6 +37,9 @@ const LOOK_MS = 60_000;
 /** Until a backend settles (its first sync, a store that comes back) it is looked at this often. */
 const SETTLE_MS = 20_000;
 const REFUSED_RETRY_MS = 60_000;
+/** While ScaiVault does not answer it is asked this often, for all backends together. */
+const PROBE_MS = 10_000;
+const ofScaiVault: ReadonlySet<string> = new Set(["ScaiVaultUnavailable", "ScaiVaultDenied"]);
 const FINALIZE_RETRY_MS = 30_000;
 /** Part of the calls a minute that routine looks may take; the rest is for people's changes. */
 const ROUTINE_PART = 0.4;
@@ -243,8 +246,7 @@ export class Registrations {
     if (request.kind === "Later") return { requeueAfterMs: request.inMs, lane: "change" };
     const every = this.#lookEveryMs();
     if (isSettled(memory)) return { requeueAfterMs: every };
-    const unsettled = [...this.#memories.values()].filter((one) => !isSettled(one)).length;
-    return { requeueAfterMs: Math.min(every, Math.max(SETTLE_MS, this.#spreadMs(unsettled, SETTLE_PART))) };
+    return { requeueAfterMs: Math.min(every, Math.max(SETTLE_MS, this.#spreadMs(this.#unsettled(), SETTLE_PART))) };
   }
 
   #lookEveryMs(): number {
@@ -292,7 +294,13 @@ export class Registrations {
     if (!waits) memory.problem = { reason: failed.reason, message: failed.message };
     const fields = { kind: "FederationBackend", namespace, name, ...errorFields(failed) };
     this.#world.log[waits ? "debug" : "warn"]("registration failed", fields);
-    return { requeueAfterMs: retryMs(failed, subject), lane: "retry" };
+    if (failed.kind !== "transient" || failed.retryAfterMs !== undefined)
+      return { requeueAfterMs: retryMs(failed, subject), lane: "retry" };
+    return { requeueAfterMs: Math.max(PROBE_MS, this.#spreadMs(this.#unsettled(), SETTLE_PART)), lane: "retry" };
+  }
+
+  #unsettled(): number {
+    return [...this.#memories.values()].filter((one) => !isSettled(one)).length;
   }
 
   async #finalize(
@@ -361,6 +369,7 @@ export class Registrations {
       const all = new Map(
         (await this.#listing.since(notBeforeMs, { signal, lane: "new" })).map((one) => [one.id, one]),
       );
+      this.#scaivaultAnswers(registered);
       for (const [key, memory] of registered) {
         const found = all.get(memory.id ?? "");
         const status = found?.status;
@@ -371,10 +380,28 @@ export class Registrations {
     } catch (error) {
       const failed = toSyncError(error, "list the federation backends");
       if (failed.reason === "Unexpected") throw error;
-      // Each of them finds out for itself, and says so.
-      if (failed.reason !== "RateLimited") for (const [key] of registered) this.#queue.add(key, "refresh");
+      if (failed.reason === "RateLimited") return again;
+      this.#scaivaultFails(registered, failed);
+      return { requeueAfterMs: PROBE_MS, lane: "refresh" };
     }
     return again;
+  }
+
+  /** What one listing shows of ScaiVault is said of all backends, without a call for each of them. */
+  #scaivaultFails(registered: readonly (readonly [string, RegistrationMemory])[], failed: SyncError): void {
+    for (const [key, memory] of registered) {
+      if (memory.problem !== undefined) continue;
+      memory.problem = { reason: failed.reason, message: failed.message };
+      this.#hooks.changed(key);
+    }
+  }
+
+  #scaivaultAnswers(registered: readonly (readonly [string, RegistrationMemory])[]): void {
+    for (const [key, memory] of registered) {
+      if (memory.problem === undefined || !ofScaiVault.has(memory.problem.reason)) continue;
+      memory.problem = undefined;
+      this.#hooks.changed(key);
+    }
   }
 
   #differs(key: string, memory: RegistrationMemory, found: Parameters<typeof registrationDiff>[1]): boolean {
@@ -396,8 +423,13 @@ function callLane(lane: Lane): NonNullable<FederationCall["lane"]> {
 }
 
 /** Nothing of it is under way, and ScaiVault has all that it should have. */
-function isSettled({ under, health, mode }: RegistrationMemory): boolean {
-  return under === undefined && health?.status === "healthy" && (mode === "proxy" || health.lastSyncMs !== undefined);
+function isSettled({ under, health, mode, problem }: RegistrationMemory): boolean {
+  return (
+    problem === undefined &&
+    under === undefined &&
+    health?.status === "healthy" &&
+    (mode === "proxy" || health.lastSyncMs !== undefined)
+  );
 }
 
 /** What people ask for; status writes of ours do not count. */
@@ -415,5 +447,5 @@ function announced(object: KubeObject): number | undefined {
 function retryMs(error: SyncError, { backend }: RegistrationSubject): number {
   if (error.reason === "Conflict") return effectiveBackend(backend.spec).syncIntervalMs;
   if (error.retryAfterMs !== undefined) return Math.max(error.retryAfterMs, 1_000);
-  return error.kind === "transient" ? 10_000 : REFUSED_RETRY_MS;
+  return REFUSED_RETRY_MS;
 }
