@@ -117,8 +117,10 @@ async function create(job: RegistrationJob, wanted: WantedRegistration): Promise
   try {
     made = await federationOf(world).backends.create(wanted, call);
   } catch (error) {
-    listing.forget();
     const known = error instanceof SyncError ? error : undefined;
+    // Where nothing was sent for want of room, what was listed still holds; to list again would use up the room each time.
+    if (known?.reason === "RateLimited") throw error;
+    listing.forget();
     // Nothing was made, so nothing that is found later answers what was announced.
     if (known?.reason === "RegistrationRefused") memory.announcedMs = undefined;
     else if (known === undefined || known.code === "no_answer" || known.code === "connection_broken")
@@ -151,8 +153,14 @@ async function patch(job: RegistrationJob, step: RegistrationStep & { kind: "Pat
   assertNoFight(job, step.fields);
   await checkCredentialHost(world, declared, call.signal);
   world.assertHeld();
+  let there: boolean;
+  try {
+    there = await federationOf(world).backends.patch(step.backend.id, step.patch, call);
+  } catch (error) {
+    if (!(error instanceof SyncError && error.reason === "RateLimited")) listing.forget();
+    throw error;
+  }
   listing.forget();
-  const there = await federationOf(world).backends.patch(step.backend.id, step.patch, call);
   if (!there) return "Again";
   memory.repairs.push(world.clock.monotonic());
   noteWritten(job, "Update", step.fields.join(", "));
