@@ -70,7 +70,9 @@ export class BackendController {
       ? await this.#check(key, object, view.object, signal)
       : { changed: await this.#refuse(key, object, view.error), again: false };
     if (view.ok) this.#syncRequest(key, view.object);
-    const { requeueAfterMs } = await this.#trees.reconcile(key, object, signal);
+    // Two never write the same paths: the operator's tree waits until ScaiVault's registration is gone.
+    const held = view.ok && object.metadata.deletionTimestamp === undefined && this.#registrations.has(view.object);
+    const { requeueAfterMs } = held && !runsInScaiVault(object) ? {} : await this.#trees.reconcile(key, object, signal);
     if (object.metadata.deletionTimestamp !== undefined && !runsInScaiVault(object))
       return { changed, again, ...(requeueAfterMs === undefined ? {} : { requeueAfterMs }) };
     const previous = this.#status.current<FederationBackendStatus>("FederationBackend", object);

@@ -19,6 +19,8 @@ export interface RegistrationMemory {
   readonly name: string;
   id: string | undefined;
   announcedMs: number | undefined;
+  /** The operator runs the federation now, and the registration is gone; status has to drop its id yet. */
+  retired: boolean;
   /** The answer to a creation was lost: it may have been made all the same. */
   uncertain: boolean;
   mode: "proxy" | "sync";
@@ -78,6 +80,7 @@ export function newMemory(cluster: string, backend: FederationBackend): Registra
     name: registrationName(cluster, namespace, name),
     id,
     announcedMs: announcedMs(backend),
+    retired: false,
     // A creation that was announced before this term may have been sent.
     uncertain: announcedMs(backend) !== undefined,
     mode: backend.spec.federation?.mode ?? "sync",

@@ -156,7 +156,9 @@ export class Registrations {
   /** The operator is to run it, and a registration is recorded. */
   #retires({ metadata, spec, status }: FederationBackend): boolean {
     const runsHere = spec.federation !== undefined && spec.federation.runsIn !== "ScaiVault";
-    const id = this.#memories.get(`${metadata.namespace}/${metadata.name}`)?.id ?? status?.federation?.id;
+    const known = this.#memories.get(`${metadata.namespace}/${metadata.name}`);
+    if (known?.uid === metadata.uid && known.retired) return false;
+    const id = known?.id ?? status?.federation?.id;
     return runsHere && id !== undefined && id !== "";
   }
 
@@ -198,6 +200,7 @@ export class Registrations {
       // What the operator copied itself is its own clean-up.
       return subject === undefined ? {} : this.#finalize(job, call);
     if (subject === undefined) return this.#retire(key, backend, memory, call);
+    memory.retired = false;
     if (backend.spec.suspend === true) {
       memory.problem = { reason: "BackendSuspended", message: "spec.suspend is true" };
       return {};
@@ -322,6 +325,7 @@ export class Registrations {
   ): Promise<WorkResult> {
     const { namespace, name } = backend.metadata;
     if (!this.#retires(backend) || this.#listing === undefined) {
+      if (memory.retired) return {};
       if (memory.id !== undefined)
         this.#world.log.info("registration stays", { kind: "FederationBackend", namespace, name, target: memory.name });
       this.#forget(key);
@@ -332,7 +336,8 @@ export class Registrations {
       const gone = await retireRegistration(this.#world, backend, { memory, listing: this.#listing }, call);
       memory.problem = undefined;
       if (!gone) return { requeueAfterMs: SETTLE_MS, lane: "change" };
-      this.#forget(key);
+      memory.retired = true;
+      this.#hooks.changed(key);
       return {};
     } catch (error) {
       const failed = toSyncError(error, "retire the registration");

@@ -110,8 +110,6 @@ function backendRefusal(backendKey: string, namespace: string, error: SyncError)
   if (error.reason === "BackendNotReadable")
     return new SyncError("BackendNotReadable", `FederationBackend ${backendKey} has no auth: only ScaiVault reads it`);
   const own = backendKey.startsWith(`${namespace}/`);
-  if (error.reason === "BackendNotReadable")
-    return new SyncError("BackendNotReadable", `FederationBackend ${backendKey} has no login for the operator`);
   return new SyncError(
     "BackendNotReady",
     `FederationBackend ${backendKey} is not ready${own ? `: ${error.message}` : ""}`,

@@ -239,4 +239,34 @@ describe("an edit", () => {
     const patches = op.scaivault.server.admin.requests().filter(({ method }) => method === "PATCH");
     expect(patches).toHaveLength(3);
   });
+
+  it("to the operator, from a proxy too, ends with copies that are the operator's, and with no registration", async () => {
+    const value = op.canaries.value("moved over");
+    await op.env.vault.put(stage.mount, "over/db", { password: value });
+    const pathMapping = [{ scaivaultPath: "external/over/**", sourcePath: `${stage.mount}/over/**` }];
+    await op.cluster.apply(stage.vaultLogin("over"));
+    await op.vaultBackend(ns, "over", [stage.mount], {
+      syncInterval: undefined,
+      federation: { mode: "proxy", runsIn: "ScaiVault", pathMapping, credentials: stage.credentials("over") },
+    });
+    await stage.ready("over");
+    expect(await stage.read("external/over/db")).toEqual({ password: value });
+    await op.cluster.patch("FederationBackend", ns, "over", {
+      spec: {
+        syncInterval: "5m",
+        federation: { mode: "sync", runsIn: "Operator", adopt: "IfEqual", credentials: null },
+      },
+    });
+    await op.eventually("the registration is gone", async () => (await stage.registered()).length === 0, {
+      virtualMs: 120_000,
+    });
+    // Between the two nobody misses it.
+    expect(await stage.read("external/over/db")).toEqual({ password: value });
+    for (let turn = 0; turn < 3; turn += 1) await op.interval();
+    const { status } = await stage.ready("over");
+    expect(status?.federation?.id).toBeUndefined();
+    expect(status?.federation?.counts).toMatchObject({ found: 1, inSync: 1 });
+    expect(op.stored("external/over/db")?.version).toBe(1);
+    expect(JSON.stringify(op.scaivault.server.admin.peek("external/over/db")?.metadata)).toContain("proof");
+  });
 });
