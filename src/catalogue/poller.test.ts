@@ -128,6 +128,22 @@ describe("ticks", () => {
     await all.poller.stop();
   });
 
+  it("forgets what it knew when nobody wants anything, so that whoever comes next asks for it and is polled for", async () => {
+    const all = setup();
+    all.source.put("a", "1");
+    await first(all);
+    all.paths.clear();
+    all.poller.reconsider();
+    await all.clock.advance(100);
+    expect(all.poller.fact("a")).toBeUndefined();
+    all.paths.set("a", INTERVAL);
+    all.poller.request(["a"], { fresh: false });
+    await all.clock.advance(100);
+    await all.clock.advance(3 * INTERVAL);
+    expect(all.asked()).toEqual([["a"], ["a"], ["a"], ["a"], ["a"]]);
+    await all.poller.stop();
+  });
+
   it("takes a shorter interval up with the next look at anything", async () => {
     const all = setup({ slow: 15 * MINUTE });
     await first(all);

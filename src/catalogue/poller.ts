@@ -325,6 +325,8 @@ export class StorePoller {
     if (intervalMs === undefined || this.#abort.signal.aborted) {
       this.#cancelTick();
       this.#tickMs = undefined;
+      // Polls begin again with a request, and only what is not known is requested.
+      if (intervalMs === undefined) this.#forget(demand);
       return;
     }
     const { clock, key } = this.#options;
