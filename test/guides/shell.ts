@@ -40,6 +40,7 @@ export class GuideShell {
       [
         `connect-to = "scaivault.scailabs.ai:443:127.0.0.1:${new URL(scaivault).port}"`,
         `cacert = "${env.facts.caFile}"`,
+        'noproxy = "*"',
         "fail-with-body",
         "silent",
         "show-error",
