@@ -1,7 +1,9 @@
 import {
   annotations,
   type Condition,
+  federationBackendKind,
   type FederationBackendStatus,
+  type KindInfo,
   parseDuration,
   type SecretSyncStatus,
   secretSyncKind,
@@ -34,6 +36,11 @@ export interface BackendStanding extends ObjectStanding {
   readonly type: string;
   readonly dependants: number;
   readonly inSync: number;
+  /** Secrets of its federation, where it has one. */
+  readonly federation?: { readonly found: number; readonly inSync: number };
+  readonly problems: SyncStanding["problems"];
+  /** What its tree holds back. */
+  readonly held?: NonNullable<SyncStanding["held"]>;
   /** Seconds since the last good poll. */
   readonly lastPollSeconds?: number;
 }
@@ -95,16 +102,19 @@ export function statusReport(
     syncs: shownSyncs,
     summary: {
       backends: countsOf(shownBackends),
-      syncs: { ...countsOf(shownSyncs), held: shownSyncs.filter(({ held }) => held !== undefined).length },
+      syncs: { ...countsOf(shownSyncs), held: heldIn(shownSyncs) },
       ...(ages.length === 0 ? {} : { oldestPollSeconds: ages.reduce((a, b) => Math.max(a, b)) }),
     },
   };
 }
 
 /** 2 when anything is not fine or waits for people. */
-export function statusExitCode({ summary: { backends, syncs } }: StatusReport): number {
-  return backends.notFine + syncs.notFine + syncs.held > 0 ? exitCodes.changes : exitCodes.ok;
+export function statusExitCode({ backends: all, summary: { backends, syncs } }: StatusReport): number {
+  return backends.notFine + syncs.notFine + syncs.held + heldIn(all) > 0 ? exitCodes.changes : exitCodes.ok;
 }
+
+const heldIn = (all: readonly Pick<SyncStanding, "held">[]): number =>
+  all.filter(({ held }) => held !== undefined).length;
 
 function countsOf(all: readonly ObjectStanding[]): Counts {
   const count = (standing: ObjectStanding["standing"]) => all.filter((one) => one.standing === standing).length;
@@ -152,7 +162,8 @@ function backendStanding(object: SeenObject, nowMs: number): BackendStanding {
   // Without a dependant nothing is polled for.
   const { dependants = 0, inSync = 0 } = status.counts ?? {};
   const late = lastPollSeconds !== undefined && lastPollSeconds > 3 * intervalSeconds + POLL_GRACE_SECONDS;
-  const stopped = standing.standing === "Fine" && dependants > 0 && late;
+  const counts = status.federation?.counts;
+  const stopped = standing.standing === "Fine" && (dependants > 0 || counts !== undefined) && late;
   const { type } = record(object.spec) as { type?: unknown };
   return {
     ...standing,
@@ -160,6 +171,9 @@ function backendStanding(object: SeenObject, nowMs: number): BackendStanding {
     type: cleanText(typeof type === "string" ? type : ""),
     dependants,
     inSync,
+    ...(counts === undefined ? {} : { federation: { found: counts.found, inSync: counts.inSync } }),
+    problems: problemsOf(status),
+    ...heldOf(standing, status.plan, federationBackendKind),
     ...(lastPollSeconds === undefined ? {} : { lastPollSeconds }),
   };
 }
@@ -175,27 +189,28 @@ function syncStanding(object: SeenObject, nowMs: number): SyncStanding {
     backend: cleanText(
       `${typeof namespace === "string" ? namespace : standing.namespace}/${typeof name === "string" ? name : ""}`,
     ),
-    problems: (status.problems ?? []).map(({ path, reason, message }) => ({
-      path: cleanText(path, 600),
-      reason: cleanText(reason),
-      message: cleanText(message, 512),
-    })),
-    ...(plan === undefined || plan.hash === ""
-      ? {}
-      : {
-          held: {
-            hash: cleanText(plan.hash),
-            add: plan.add,
-            change: plan.change,
-            delete: plan.delete,
-            approve: approveCommand(standing, cleanText(plan.hash)),
-          },
-        }),
+    problems: problemsOf(status),
+    ...heldOf(standing, plan, secretSyncKind),
   };
 }
 
-function approveCommand({ namespace, name }: ObjectStanding, hash: string): string {
-  return `kubectl annotate ${secretSyncKind.shortNames[0] ?? ""} -n ${namespace} ${name} --overwrite ${annotations.approve}=${hash}`;
+function problemsOf({ problems = [] }: Pick<SecretSyncStatus, "problems">): SyncStanding["problems"] {
+  return problems.map(({ path, reason, message }) => ({
+    path: cleanText(path, 600),
+    reason: cleanText(reason),
+    message: cleanText(message, 512),
+  }));
+}
+
+function heldOf(standing: ObjectStanding, plan: SecretSyncStatus["plan"], kind: KindInfo): Pick<SyncStanding, "held"> {
+  if (plan === undefined || plan.hash === "") return {};
+  const hash = cleanText(plan.hash);
+  const { add, change, delete: deleted } = plan;
+  return { held: { hash, add, change, delete: deleted, approve: approveCommand(standing, kind, hash) } };
+}
+
+function approveCommand({ namespace, name }: ObjectStanding, kind: KindInfo, hash: string): string {
+  return `kubectl annotate ${kind.shortNames[0] ?? ""} -n ${namespace} ${name} --overwrite ${annotations.approve}=${hash}`;
 }
 
 function record(value: unknown): Record<string, unknown> {

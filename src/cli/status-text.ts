@@ -41,6 +41,7 @@ function section(
   return [
     head,
     ...(backend?.standing === "NotFine" ? why(backend, "  ") : []),
+    ...(backend === undefined ? [] : [...problemLines(backend, options.limit), ...heldLines(backend, colour)]),
     ...reasons.flatMap((reason) => {
       const its = wrong.filter((sync) => sync.reason === reason);
       return [`  ${colour.bad(reason)}: ${plural(its.length, "SecretSync")}`, ...named(its, options.limit)];
@@ -70,7 +71,19 @@ function syncLines(sync: SyncStanding): string[] {
   ];
 }
 
-function heldLines({ namespace, name, held }: SyncStanding, colour: Paint): string[] {
+/** What is wrong in a backend's tree, by name. */
+function problemLines({ federation, problems, message }: BackendStanding, limit: number): string[] {
+  if (federation === undefined) return [];
+  const more = problems.filter(({ path, message: text }) => path !== "" && !message.includes(text));
+  return (limit === 0 ? more : more.slice(0, limit)).map(
+    ({ path, reason, message: text }) => `    ${path}: ${reason}${said(text)}`,
+  );
+}
+
+function heldLines(
+  { namespace, name, held }: Pick<SyncStanding, "namespace" | "name" | "held">,
+  colour: Paint,
+): string[] {
   if (held === undefined) return [];
   const what = `${held.add} to create, ${held.change} to change, ${held.delete} to delete`;
   return [`  ${colour.warn("waits for approval")}: ${namespace}/${name}: ${what}`, `    ${held.approve}`];
@@ -86,7 +99,9 @@ function backendLine(backend: BackendStanding, colour: Paint): string {
   const { standing, reason, lastPollSeconds, dependants, inSync } = backend;
   const word = standing === "Fine" ? colour.good(reason) : standing === "NotFine" ? colour.bad(reason) : reason;
   const poll = lastPollSeconds === undefined ? "never polled" : `last poll ${duration(lastPollSeconds)} ago`;
-  return `FederationBackend ${backend.namespace}/${backend.name}: ${word}, ${inSync} of ${dependants} in sync, ${poll}`;
+  const tree = backend.federation;
+  const copied = tree === undefined ? "" : `${tree.inSync} of ${tree.found} secrets copied, `;
+  return `FederationBackend ${backend.namespace}/${backend.name}: ${word}, ${copied}${inSync} of ${dependants} in sync, ${poll}`;
 }
 
 function summaryLine({ summary: { backends, syncs, oldestPollSeconds } }: StatusReport, colour: Paint): string {

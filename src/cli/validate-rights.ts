@@ -3,6 +3,7 @@ import type { Config } from "../config/index.ts";
 import { checkGlob, createRights, type Rights, sourcePath, type Verdict } from "../decide/index.ts";
 import { SyncError } from "../errors/index.ts";
 import type { Finding } from "./findings.ts";
+import { checkMappingRights } from "./validate-federation.ts";
 import { backendSpecOf, type ManifestObject, syncSpecOf } from "./validate-manifest.ts";
 
 type Path = readonly (string | number)[];
@@ -67,7 +68,9 @@ function checkTarget(spec: SecretSyncSpec, { rights, config, namespace, report }
   if (!enough) report(["spec", "targets", "scaivault", "path"], reads ? read : write);
 }
 
-function checkBackend(spec: FederationBackendSpec, { rights, namespace, report }: Checking): void {
+function checkBackend(spec: FederationBackendSpec, checking: Checking): void {
+  const { rights, namespace, report } = checking;
+  checkMappingRights(spec, checking, report);
   const { awsSecretsManager, hashicorpVault } = spec;
   if (awsSecretsManager?.auth?.operator !== undefined)
     report(["spec", "awsSecretsManager", "auth", "operator"], rights.ambientIdentity(namespace));

@@ -1,4 +1,5 @@
 import type { Finding } from "./findings.ts";
+import { checkHeldPaths, checkMappings } from "./validate-federation.ts";
 import { backendSpecOf, type ManifestObject, syncSpecOf } from "./validate-manifest.ts";
 import { checkGrant, checkGrants } from "./validate-rights.ts";
 
@@ -9,6 +10,8 @@ export function checkTogether(objects: readonly ManifestObject[]): readonly Find
     ...checkClaims(objects),
     ...objects.flatMap(checkGrants),
     ...checkBackendRefs(objects),
+    ...objects.flatMap(checkMappings),
+    ...checkHeldPaths(objects),
   ];
 }
 
