@@ -17,7 +17,7 @@ const counts = async () => (await op.cluster.backend(ns, "aws"))?.status?.federa
 const metadataCalls = () => requests().filter(({ path }) => path.endsWith("/batch/metadata")).length;
 
 beforeAll(async () => {
-  op = await startOperator({ namespaces: ["platform"], config: { scaivault: { news: "Polling" } } });
+  op = await startOperator({ namespaces: ["platform"] });
   ns = op.ns.platform;
   await each(
     Array.from({ length: SIZE }, (_, at) => at),
