@@ -269,4 +269,28 @@ describe("an edit", () => {
     expect(op.stored("external/over/db")?.version).toBe(1);
     expect(JSON.stringify(op.scaivault.server.admin.peek("external/over/db")?.metadata)).toContain("proof");
   });
+
+  it("from the operator to a sync by ScaiVault and back loses and writes nothing", async () => {
+    const value = op.canaries.value("to and fro");
+    await op.env.vault.put(stage.mount, "fro/db", { password: value });
+    const pathMapping = [{ scaivaultPath: "external/fro/**", sourcePath: `${stage.mount}/fro/**` }];
+    await op.cluster.apply(stage.vaultLogin("fro"));
+    await op.vaultBackend(ns, "fro", [stage.mount], { federation: { mode: "sync", pathMapping } });
+    await stage.ready("fro");
+    expect(op.stored("external/fro/db")?.version).toBe(1);
+    const patch = (federation: object) => op.cluster.patch("FederationBackend", ns, "fro", { spec: { federation } });
+    await patch({ runsIn: "ScaiVault", credentials: stage.credentials("fro") });
+    await op.advance(60_000);
+    const there = await stage.ready("fro");
+    expect(there.status?.federation?.mode).toBe("sync");
+    expect(await stage.read("external/fro/db")).toEqual({ password: value });
+    await patch({ runsIn: "Operator", credentials: null, adopt: "IfEqual" });
+    await op.eventually("the registration is gone", async () => (await stage.registered()).length === 0, {
+      virtualMs: 120_000,
+    });
+    for (let turn = 0; turn < 3; turn += 1) await op.interval();
+    await stage.ready("fro");
+    expect(await stage.read("external/fro/db")).toEqual({ password: value });
+    expect(op.stored("external/fro/db")?.version).toBe(1);
+  });
 });
