@@ -60,6 +60,7 @@ describe("exitCodeOf", () => {
     ["a source that is not known", plan({ outcomes: [outcome("Unknown", "SourceUnavailable")] }), 1],
     ["an error", plan({ errors: [{ path: "", reason: "BackendNotFound", message: "", hint: "" }] }), 1],
     ["a suspended object", plan({ ignored: "Suspended" }), 0],
+    ["a tree, which is not planned here", plan({ kind: "FederationBackend", ignored: "TreeNotPlanned" }), 0],
   ])("%s", (_, one, code) => {
     expect(exitCodeOf(planReport([one], []))).toBe(code);
   });

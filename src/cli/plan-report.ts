@@ -184,6 +184,8 @@ const because: Readonly<Record<Why, string>> = {
 const ignoredText: Readonly<Record<NonNullable<ObjectPlan["ignored"]>, string>> = {
   Suspended: "suspended: nothing is done",
   BeingDeleted: "it is being deleted",
+  TreeNotPlanned:
+    "the secrets of its federation are not planned here: apply it with `apply: OnApproval`, and status says what would be written",
   NotWatched: "the operator does not watch this namespace (watchNamespaces): nothing is done",
 };
 

@@ -12,6 +12,7 @@ import { OwnMarks, Reverts } from "./reverts.ts";
 import { planStrays } from "./strays.ts";
 import { resolveSubject } from "./subject.ts";
 import { brakeHold, brakeItem } from "./sync-brakes.ts";
+import { resolveTree } from "./tree-subject.ts";
 import { SyncEvaluator } from "./sync-evaluator.ts";
 import type { SyncOutcome } from "./sync-outcome.ts";
 import { backendKeyOf, viewSync } from "./views.ts";
@@ -28,7 +29,7 @@ export interface ObjectPlan {
   /** `Cluster`: it is in no manifest, but reads a backend that one of them changes. */
   readonly origin: PlannedObject["origin"];
   /** Why nothing is done for it at all, when that is nobody's mistake. */
-  readonly ignored?: "Suspended" | "BeingDeleted" | "NotWatched";
+  readonly ignored?: "Suspended" | "BeingDeleted" | "NotWatched" | "TreeNotPlanned";
   readonly actions: readonly Action[];
   readonly held: readonly Action[];
   /** Hash to approve what is held; empty when nothing is, and for objects that the cluster does not have yet. */
@@ -74,7 +75,9 @@ export class PlanRun {
       const refused = await this.#resolveBackends(overlay, signal);
       const plans = backends.flatMap((planned) => {
         const error = refused.get(keyOf(planned.object));
-        return error === undefined ? [] : [failed(planned, error)];
+        if (error !== undefined) return [failed(planned, error)];
+        // Ten thousand secrets are more than a plan of one look can show: the operator holds them for an approval instead.
+        return resolveTree(this.#world, planned.object) === undefined ? [] : [ignoredPlan(planned, "TreeNotPlanned")];
       });
       for (let at = 0; at < syncs.length; at += OBJECTS_AT_ONCE) {
         stage(`planning SecretSyncs: ${at} of ${syncs.length} ...`);
