@@ -30,7 +30,7 @@ export function registeredStatus(
       ...(input.notes.length === 0 ? {} : { notes: input.notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
     },
     counts: input.counts,
-    federation: { ...kept(previous), ...report.status },
+    federation: report.status,
     ...(lastPollTime === undefined ? {} : { lastPollTime }),
     ...(handled === undefined ? {} : { lastHandledSyncRequest: handled }),
     ...(problems.length === 0 ? {} : { problems }),
@@ -45,11 +45,6 @@ function isStillTold(
   generation: number,
 ): previous is FederationBackendStatus {
   return previous?.observedGeneration === generation && previous.federation?.id === report.status.id;
-}
-
-/** What the operator's own copies left in status stays until they are released. */
-function kept(_previous: FederationBackendStatus | undefined): object {
-  return {};
 }
 
 /** A backend without a login of the operator's own has no store to speak of. */

@@ -89,7 +89,7 @@ describe("Ready", () => {
       "BothChanged while paths wait for people",
       { conflicts: { conflicts: [conflict], more: false } },
       "BothChanged",
-      "1 paths differ",
+      "1 path differs between",
     ],
     [
       "CredentialNotAllowedHere as found out, whatever ScaiVault says",

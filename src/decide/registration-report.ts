@@ -59,7 +59,9 @@ export function reportRegistration(view: RegistrationView, nowMs: number): Regis
   const conflicts = (view.conflicts?.conflicts ?? []).filter(isOpenConflict);
   const many = `${conflicts.length}${view.conflicts?.more === true ? " or more" : ""}`;
   const conflict =
-    conflicts.length === 0 ? undefined : `${many} paths differ between ScaiVault and the store; see problems`;
+    conflicts.length === 0
+      ? undefined
+      : `${many === "1" ? "1 path differs" : `${many} paths differ`} between ScaiVault and the store; see problems`;
   const ready = readyOf(view, conflict, nowMs);
   const problems: RegistrationReport["problems"][number][] = conflicts.map((one) => ({
     path: one.path,
