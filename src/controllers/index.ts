@@ -8,5 +8,5 @@ export { ignoredPlan, type ObjectPlan, type PlannedTarget, PlanRun } from "./pla
 export { type Overlay, overlayManifests, type PlannedObject } from "./plan-overlay.ts";
 export { termMetrics } from "./term-metrics.ts";
 export type { FederationSide, ScaiVaultSide, World } from "./world.ts";
-export { type ObjectVerdict, VerifyRun } from "./verify-once.ts";
+export { type ObjectVerdict, type VerifyObject, VerifyRun } from "./verify-once.ts";
 export type { PairVerdict, SideDifference } from "./verify-pair.ts";

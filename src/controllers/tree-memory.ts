@@ -47,6 +47,10 @@ export class TreeMemory {
   get members(): ReadonlyMap<string, string> {
     return this.#members;
   }
+  /** Mappings whose walk failed, and paths that cannot have a name. */
+  get problems(): readonly { readonly path: string; readonly error: SyncError }[] {
+    return this.#problems;
+  }
   get contested(): ReadonlySet<string> {
     return this.#contested;
   }

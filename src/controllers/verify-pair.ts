@@ -58,7 +58,7 @@ export async function verifyPair(
   world: World,
   subject: Subject,
   pair: Pair,
-  memory: Memory,
+  options: Memory & { readonly notBeforeMs: number },
   signal: AbortSignal,
 ): Promise<PairVerdict> {
   const comparing: Comparing = {
@@ -72,8 +72,7 @@ export async function verifyPair(
     unknown: [],
   };
   try {
-    const notBeforeMs = world.clock.monotonic() - 1000;
-    const targets = await gatherTargets(world, subject, pair, { ...memory, notBeforeMs, lane: "verification" }, signal);
+    const targets = await gatherTargets(world, subject, pair, { ...options, lane: "verification" }, signal);
     return await compare(comparing, targets);
   } finally {
     release(comparing);

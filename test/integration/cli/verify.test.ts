@@ -247,4 +247,24 @@ describe("verify", () => {
     expect(op.scaivault.server.admin.requests().filter(({ status }) => status === 429)).toEqual([]);
     await expectNothingWritten();
   });
+
+  it("compares the tree of a FederationBackend", async () => {
+    const value = op.canaries.value("tree");
+    await op.aws.put("tree/one", JSON.stringify({ v: value }));
+    await op.aws.put("tree/two", JSON.stringify({ v: value }));
+    await op.awsBackend(op.ns.many, "tree", {
+      federation: { mode: "sync", pathMapping: [{ scaivaultPath: "external/tree/**", sourcePath: "tree/**" }] },
+    });
+    await op.eventually("the tree", () => Promise.resolve(op.stored("external/tree/two")), { virtualMs: 60_000 });
+    await op.idle();
+    expect(await report("fedb/tree", "-n", op.ns.many)).toMatchObject({ code: 0, compared: 2, differences: [] });
+    await atRest(async () => {
+      op.scaivault.server.admin.write("external/tree/two", { data: { v: `${value}!` } });
+      const { code, stdout } = await verify("fedb/tree", "-n", op.ns.many);
+      expect([code, stdout]).toEqual([
+        1,
+        `FederationBackend ${op.ns.many}/tree tree/two: ScaiVault external/tree/two differs from the source (not in status yet)\n`,
+      ]);
+    });
+  });
 });
