@@ -40,6 +40,12 @@ export function unpack(version: string, folder: string): string {
   return file;
 }
 
+/** A release refuses fields that it does not know, and 0.1.0 has no news; the chart of a release writes what it knows. */
+function withoutNews(file: Harness["file"]): Harness["file"] {
+  const { news: _, ...scaivault } = file["scaivault"] as Record<string, unknown>;
+  return { ...file, scaivault };
+}
+
 let started = 0;
 
 /** Starts an operator over the harness's stores and waits until it leads; the caller stops it. */
@@ -48,7 +54,11 @@ export async function runRelease(op: Harness, which: Which): Promise<Program> {
   const address = "127.0.0.1";
   const [health, metrics] = [await freePort(), await freePort()];
   const file = join(op.folder, `${name}.json`);
-  const config = { ...op.file, health: { address, port: health }, metrics: { address, port: metrics } };
+  const config = {
+    ...(which === "current" ? op.file : withoutNews(op.file)),
+    health: { address, port: health },
+    metrics: { address, port: metrics },
+  };
   writeFileSync(file, JSON.stringify(config), { mode: 0o600 });
   const logFile = join(op.folder, `${name}.log`);
   const program = createProgram({
