@@ -78,7 +78,9 @@ export async function executePair(result: PairResult, deps: ExecuteDeps, signal:
 }
 
 function failedOutcome({ target: kind, ref }: Action, { kind: how, reason, message }: SyncError): TargetOutcome {
-  return { kind, ref, state: how === "waiting" ? "Held" : "Failed", reason, message };
+  // The same as the planner says of it from then on: status does not go to and fro between the two.
+  const held = how === "waiting" && reason !== "TargetSoftDeleted";
+  return { kind, ref, state: held ? "Held" : "Failed", reason, message };
 }
 
 function settled(action: Action, target: EvaluatedTarget): TargetOutcome {

@@ -30,7 +30,9 @@ import { VirtualClock } from "../../src/time/clock.ts";
 import { MemorySource } from "./memory-source.ts";
 
 export const MINUTE = 60_000;
-const cluster = "east";
+
+/** Counts resource versions and uids of all API servers in memory. */
+let revision = 0;
 
 /** One copy as it stands. */
 export interface Copy {
@@ -214,10 +216,32 @@ export interface SeenStatus {
   readonly counts?: Record<string, number>;
 }
 
+/** What an API server holds: as its etcd would be backed up. */
+export interface ClusterState {
+  readonly backends: readonly KubeObject[];
+  readonly syncs: readonly KubeObject[];
+  readonly copies: ReadonlyMap<string, Copy>;
+}
+
+export interface MemoryOptions {
+  readonly tenancy?: readonly Tenancy[];
+  readonly budgets?: World["budgets"];
+  /** Default `east`. */
+  readonly cluster?: string;
+  /** Shared with other operators. */
+  readonly clock?: VirtualClock;
+  /** Stores by place, shared with other operators. */
+  readonly sources?: Map<string, MemorySource>;
+  /** Another ScaiVault than the one in memory. */
+  readonly scaivault?: Pick<NonNullable<World["scaivault"]>, "target" | "observations" | "list">;
+  /** What the cluster holds when the process starts. */
+  readonly state?: ClusterState;
+}
+
 /** Controllers in memory. */
 export class MemoryOperator {
-  readonly clock = new VirtualClock(Date.UTC(2026, 0, 1));
-  readonly caches = createCaches(silent, cluster);
+  readonly clock: VirtualClock;
+  readonly caches: ReturnType<typeof createCaches>;
   readonly scaivault = new MemoryTarget("scaivault");
   readonly secrets = new MemoryTarget("kubernetes-secret");
   readonly statusWrites: string[] = [];
@@ -234,15 +258,17 @@ export class MemoryOperator {
   dying = false;
   /** Names what makes a new store identity beside the region. */
   credential = "";
-  readonly #sources = new Map<string, MemorySource>();
+  readonly #sources: Map<string, MemorySource>;
   readonly world: World;
   #term: { run: Promise<void>; abort: AbortController } | undefined;
-  #revision = 0;
   readonly #tenancy: readonly Tenancy[] | undefined;
 
-  constructor(options: { tenancy?: readonly Tenancy[]; budgets?: World["budgets"] } = {}) {
+  constructor(options: MemoryOptions = {}) {
     this.#tenancy = options.tenancy;
-    const { clock, caches } = this;
+    this.#sources = options.sources ?? new Map<string, MemorySource>();
+    const cluster = options.cluster ?? "east";
+    const clock = (this.clock = options.clock ?? new VirtualClock(Date.UTC(2026, 0, 1)));
+    const caches = (this.caches = createCaches(silent, cluster));
     this.secrets.onChange = (key) => this.#mirror(key);
     this.rotate("key-1");
     const rights = createRights({
@@ -299,6 +325,7 @@ export class MemoryOperator {
         },
         target: this.scaivault as never,
         observations: new Observations({ target: this.scaivault as never, clock, onReachability: () => undefined }),
+        ...options.scaivault,
       },
       log: silent,
       metrics: createMetrics({ defaults: false, objects: false, version: "test" }),
@@ -306,6 +333,25 @@ export class MemoryOperator {
       assertHeld: () => undefined,
       dryRun: false,
     };
+    if (options.state !== undefined) this.#load(options.state);
+  }
+
+  /** All that the API server holds, as of now. */
+  state(): ClusterState {
+    return {
+      backends: structuredClone(this.caches.backends.list()),
+      syncs: structuredClone(this.caches.syncs.list()),
+      copies: new Map([...this.secrets.copies].map(([key, copy]) => [key, { ...copy }])),
+    };
+  }
+
+  #load({ backends, syncs, copies }: ClusterState): void {
+    for (const one of backends) this.caches.backends.upsert(structuredClone(one));
+    for (const one of syncs) this.caches.syncs.upsert(structuredClone(one));
+    for (const [key, copy] of copies) {
+      this.secrets.copies.set(key, { ...copy });
+      this.#mirror(key);
+    }
   }
 
   /** The store in one region. */
@@ -323,7 +369,7 @@ export class MemoryOperator {
         namespace,
         name: "aws",
         uid: "credential",
-        resourceVersion: String(++this.#revision),
+        resourceVersion: String(++revision),
         labels: { [secretMetadata.credentialLabel]: "true" },
       },
     });
@@ -421,9 +467,9 @@ export class MemoryOperator {
       metadata: {
         namespace,
         name,
-        uid: uid ?? `uid-${++this.#revision}`,
+        uid: uid ?? `uid-${++revision}`,
         generation: generation + 1,
-        resourceVersion: String(++this.#revision),
+        resourceVersion: String(++revision),
         creationTimestamp: creationTimestamp ?? new Date(this.clock.now()).toISOString(),
         ...(finalizers === undefined ? {} : { finalizers }),
         ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
@@ -436,7 +482,7 @@ export class MemoryOperator {
   }
 
   #upsert(store: Store<KubeObject>, object: KubeObject, metadata: object): void {
-    const merged = { ...object.metadata, ...metadata, resourceVersion: String(++this.#revision) };
+    const merged = { ...object.metadata, ...metadata, resourceVersion: String(++revision) };
     store.upsert({ ...object, metadata: merged });
   }
 
@@ -454,7 +500,7 @@ export class MemoryOperator {
         namespace,
         name,
         uid: key,
-        resourceVersion: String(++this.#revision),
+        resourceVersion: String(++revision),
         labels: { [secretMetadata.managedLabel]: "true" },
         annotations: { [secretMetadata.markAnnotation]: mark },
       },

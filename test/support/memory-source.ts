@@ -4,6 +4,8 @@ import type { PollDemand, PollResult, SecretSource, SourceFact, SourceRead, Sour
 
 interface Version {
   readonly id: string;
+  /** ISO 8601; where the store has a clock. */
+  readonly at?: string;
   readonly value: string | Uint8Array | undefined;
 }
 
@@ -37,8 +39,11 @@ export class MemorySource implements SecretSource {
   /** Awaited by each read before it answers. */
   beforeRead: (() => Promise<void>) | undefined;
   closed = false;
+  readonly #now: (() => number) | undefined;
 
-  constructor(options: { identity?: string; versionKind?: "Id" | "Number" | "Content" } = {}) {
+  /** @param options.now the store's clock: versions then tell when they were written, as KV v2 does */
+  constructor(options: { identity?: string; versionKind?: "Id" | "Number" | "Content"; now?: () => number } = {}) {
+    this.#now = options.now;
     this.identity = options.identity ?? "memory";
     this.versionKind = options.versionKind ?? "Id";
   }
@@ -59,7 +64,7 @@ export class MemorySource implements SecretSource {
       this.versionKind === "Number"
         ? String(entry.versions.length + 1)
         : `version-${String(++this.#sequence).padStart(28, "0")}`;
-    entry.versions.push({ id, value });
+    entry.versions.push({ id, value, ...(this.#now === undefined ? {} : { at: new Date(this.#now()).toISOString() }) });
     entry.state = "Present";
     if (options.tags !== undefined) entry.tags = options.tags;
     entry.stages.set(options.stage ?? this.#defaultStage, id);
@@ -75,6 +80,19 @@ export class MemorySource implements SecretSource {
   /** Moves the current stage to a version that exists, such as an older one. */
   moveTo(path: string, version: string): void {
     this.#entries.get(path)?.stages.set(this.#defaultStage, version);
+  }
+
+  /** The current value, where there is one. */
+  peek(path: string): string | undefined {
+    const entry = this.#entries.get(path);
+    if (entry?.state !== "Present") return undefined;
+    const value = entry.versions.find(({ id }) => id === entry.stages.get(this.#defaultStage))?.value;
+    return value === undefined ? undefined : Buffer.from(value).toString("utf8");
+  }
+
+  /** Version ids, oldest first. */
+  versions(path: string): readonly string[] {
+    return (this.#entries.get(path)?.versions ?? []).map(({ id }) => id);
   }
 
   remove(path: string): void {
@@ -149,7 +167,8 @@ export class MemorySource implements SecretSource {
       throw new SyncError("VersionNotFound", "the secret has no such stage or version", { action });
     const { value } = version;
     const payload = typeof value === "string" ? payloadFromText(value) : payloadFromBinary(Buffer.from(value));
-    return { path: ref.path, version: version.id, payload };
+    const dated = version.at === undefined ? {} : { writtenAt: version.at };
+    return { path: ref.path, version: version.id, payload, ...dated };
   }
 
   close(): Promise<void> {
@@ -181,6 +200,7 @@ export class MemorySource implements SecretSource {
       versions: this.versionKind === "Id" ? undefined : new Set(ids),
       versionKind: this.versionKind,
       tags: entry.tags,
+      ...(this.#now === undefined ? {} : { writtenAt: new Map(entry.versions.map(({ id, at = "" }) => [id, at])) }),
       ...(this.versionKind === "Id" && moved && current >= 0
         ? { olderThanCurrent: new Set(ids.slice(0, current)) }
         : {}),

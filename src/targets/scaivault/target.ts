@@ -250,6 +250,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     } catch (error) {
       if (error instanceof SyncError && error.reason === "TargetSoftDeleted") {
         this.#softDeleted.set(ref.path, this.#options.clock.monotonic());
+        throw softDeleted(ref, `write ${ref.path}`);
       }
       throw error;
     }
