@@ -18,7 +18,7 @@ interface Setup {
   readonly subtrees: Map<string, number>;
   readonly polled: PolledEvent[];
   readonly states: string[];
-  readonly known: Map<string, string>;
+  readonly known: Map<string, ReadonlySet<string>>;
   /** Full polls with the paths that were asked for. */
   asked(): string[][];
 }
@@ -29,7 +29,7 @@ function setup(paths: Record<string, number> = { a: INTERVAL }): Setup {
   const demand = { paths: new Map(Object.entries(paths)), subtrees: new Map<string, number>() };
   const polled: PolledEvent[] = [];
   const states: string[] = [];
-  const known = new Map<string, string>();
+  const known = new Map<string, ReadonlySet<string>>();
   const poller = new StorePoller({
     key: "store",
     source,
@@ -182,9 +182,9 @@ describe("ticks", () => {
     const all = setup();
     const one = all.source.put("a", "1");
     all.source.put("a", "2");
-    all.known.set("a", one);
+    all.known.set("a", new Set([one]));
     await first(all);
-    expect(all.source.calls.polls[0]?.known?.get("a")).toBe(one);
+    expect(all.source.calls.polls[0]?.known?.get("a")).toEqual(new Set([one]));
     await all.poller.stop();
   });
 });

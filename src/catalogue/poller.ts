@@ -16,7 +16,7 @@ export interface StorePollerOptions {
   /** Asked anew at each poll, so a removed object is no longer polled for. */
   readonly demand: () => Demand;
   /** Version copied last, by path, for sources that can tell whether a new current version is older. */
-  readonly known: () => ReadonlyMap<string, string>;
+  readonly known: () => ReadonlyMap<string, ReadonlySet<string>>;
   readonly onPolled: (event: PolledEvent) => void | Promise<void>;
   /** Called when the state changes between good and failing, and when facts have gone stale while it fails. */
   readonly onState: (what: "failing" | "recovered" | "stale") => void;

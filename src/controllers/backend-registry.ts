@@ -45,7 +45,7 @@ const DRAIN_MS = 30_000;
 /** What happens around the stores; the controllers supply it. */
 export interface RegistryHooks {
   demand(backends: ReadonlySet<string>): Demand;
-  known(backends: ReadonlySet<string>): ReadonlyMap<string, string>;
+  known(backends: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>>;
   onPolled(store: StoreHandle, event: PolledEvent): void | Promise<void>;
   onState(store: StoreHandle, what: "failing" | "recovered" | "stale"): void;
 }

@@ -72,19 +72,21 @@ function demandTree(
   }
 }
 
-/** Versions that were copied last, by path: as the objects' status says, and the marks on copies, as far as they were seen. */
-export function knownVersions(world: World, backends: ReadonlySet<string>): ReadonlyMap<string, string> {
-  const known = new Map<string, string>();
+/**
+ * Versions that copies hold, by path: as the marks on them say, as far as they were seen, and the objects' status. Copies of one
+ * secret may hold several: what was written to one of them only must not be rolled back either.
+ */
+export function knownVersions(world: World, backends: ReadonlySet<string>): ReadonlyMap<string, ReadonlySet<string>> {
+  const known = new Map<string, Set<string>>();
+  const add = (path: string, version: string) => known.set(path, (known.get(path) ?? new Set()).add(version));
   for (const subject of activeSubjects(world, backends)) {
-    if (subject.location?.kind === "subtree") {
-      for (const [path, version] of markedVersions(world, subject)) known.set(path, version);
-      continue;
-    }
-    const copied = subject.sync.status?.targets?.find((target) => target.sourceVersion !== undefined)?.sourceVersion;
-    if (subject.location !== undefined && copied !== undefined) known.set(subject.location.path, copied);
+    for (const [path, version] of markedVersions(world, subject)) add(path, version);
+    if (subject.location?.kind !== "path") continue;
+    for (const { sourceVersion } of subject.sync.status?.targets ?? [])
+      if (sourceVersion !== undefined) add(subject.location.path, sourceVersion);
   }
   for (const tree of activeTrees(world, backends))
-    for (const [path, version] of copiedVersions(world, tree)) known.set(path, version);
+    for (const [path, version] of copiedVersions(world, tree)) add(path, version);
   return known;
 }
 
@@ -104,7 +106,7 @@ function* copiedVersions(world: World, tree: Tree): Iterable<readonly [string, s
   }
 }
 
-/** Status of a subtree names no versions; the marks on its copies do. */
+/** Versions that the marks on an object's copies name. */
 function* markedVersions(world: World, subject: Subject): Iterable<readonly [string, string]> {
   for (const secret of world.caches.managed.byIndex(indexes.owner, subject.key)) {
     const [source, version] = [markFieldOf(secret, "source"), markFieldOf(secret, "version")];

@@ -233,14 +233,13 @@ function remember(
 }
 
 /** People who only observe want to know which keys differ. Values are compared here and dropped afterwards. */
-function comparisons(
-  { policies, targets, source, memo }: PairContext,
-  values: PairValues,
-): Map<BoundTarget, KeyComparison> {
+function comparisons(context: PairContext, values: PairValues): Map<BoundTarget, KeyComparison> {
+  const { policies, targets, source, memo } = context;
   const found = new Map<BoundTarget, KeyComparison>();
   if (policies.apply !== "Never" || source.state !== "Present") return found;
   for (const { target, observation } of targets) {
-    const known = memo.get(target, source.version, observation.fence);
+    const version = followedVersion(context, target, source.version);
+    const known = memo.get(target, version, observation.fence);
     if (known !== undefined) found.set(target, known.keys);
     const wanted = values.rendered.get(target);
     const held = values.held.get(target);
@@ -248,7 +247,7 @@ function comparisons(
     const keys = compareKeys(wanted, held);
     found.set(target, keys);
     const equal = held !== undefined && isEqual(target, wanted, held);
-    if (held !== undefined) memo.set(target, source.version, observation.fence, { equal, keys });
+    if (held !== undefined) memo.set(target, version, observation.fence, { equal, keys });
   }
   return found;
 }
@@ -329,13 +328,17 @@ function targetInput(
   };
 }
 
-function remembered(
-  { policies, source, memo }: PairContext,
-  target: BoundTarget,
-  { fence }: TargetObservation,
-): ContentFacts {
+/** The version that a target is compared with: after the flip a Secret follows what ScaiVault holds. */
+function followedVersion({ policies, targets }: PairContext, { kind }: BoundTarget, sourceVersion: string): string {
+  if (policies.authority !== "ScaiVault" || kind !== "KubernetesSecret") return sourceVersion;
+  const vault = targets.find(({ target }) => target.kind === "ScaiVault");
+  return `ScaiVault ${vault?.observation.lineage ?? ""} ${vault?.observation.fence ?? ""}`;
+}
+
+function remembered(context: PairContext, target: BoundTarget, { fence }: TargetObservation): ContentFacts {
+  const { policies, source, memo } = context;
   if (policies.apply !== "Never" || source.state !== "Present") return {};
-  const known = memo.get(target, source.version, fence);
+  const known = memo.get(target, followedVersion(context, target, source.version), fence);
   return known === undefined ? {} : { sourceEqualsTarget: known.equal };
 }
 

@@ -17,8 +17,8 @@ export interface SourceRef {
 export interface PollDemand {
   readonly paths: readonly string[];
   readonly subtrees: readonly string[];
-  /** Version ids that were copied last, by path: a source that can tells whether they lie before the current one. */
-  readonly known?: ReadonlyMap<string, string>;
+  /** Version ids that copies hold, by path: a source that can tells whether they lie before the current one. */
+  readonly known?: ReadonlyMap<string, ReadonlySet<string>>;
   /** True after sync-now, a hint or for short intervals: methods whose answers may lag (ASM list) are not used. */
   readonly fresh: boolean;
 }

@@ -186,13 +186,13 @@ export class MemorySource implements SecretSource {
     if (this.#storeFailure !== undefined) throw this.#storeFailure;
   }
 
-  #fact(path: string, known: string | undefined): SourceFact {
+  #fact(path: string, known: ReadonlySet<string> | undefined): SourceFact {
     const entry = this.#entries.get(path);
     if (entry === undefined) return { state: "Gone", path, how: "NotFound" };
     if (entry.state !== "Present") return { state: "Gone", path, how: entry.state };
     const ids = entry.versions.map((version) => version.id);
     const current = ids.indexOf(entry.stages.get(this.#defaultStage) ?? "");
-    const moved = known !== undefined && known !== ids[current];
+    const moved = [...(known ?? [])].some((id) => id !== ids[current]);
     return {
       state: "Present",
       path,

@@ -13,11 +13,11 @@ const MAX_REMEMBERED = 100_000;
 interface Move {
   readonly path: string;
   readonly current: string;
-  readonly known: string;
+  readonly known: ReadonlySet<string>;
 }
 
 /**
- * Tells for secrets whose AWSCURRENT is not the version copied last which versions are older than it. Version ids have no
+ * Tells for secrets of which some copy does not hold AWSCURRENT which versions are older than it. Version ids have no
  * order of their own, so their creation times are asked: one call for each move.
  */
 export class OlderVersions {
@@ -33,16 +33,20 @@ export class OlderVersions {
 
   /**
    * Adds `olderThanCurrent` to the facts that need it.
-   * @param known version copied last, by path
+   * @param known versions that copies hold, by path
    * @returns false when the right is missing, so that it cannot be told
    */
-  async add(known: ReadonlyMap<string, string>, facts: Map<string, SourceFact>, signal: AbortSignal): Promise<boolean> {
+  async add(
+    known: ReadonlyMap<string, ReadonlySet<string>>,
+    facts: Map<string, SourceFact>,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     if (this.#seen.size > MAX_REMEMBERED) this.#seen.clear();
     let told = true;
     await forEachLimit(this.#moves(known, facts), PARALLEL, signal, async (move, both) => {
       const seen = this.#seen.get(move.path);
       const older =
-        seen?.current === move.current && seen.known === move.known ? seen.older : await this.#ask(move, both);
+        seen?.current === move.current && isSubset(move.known, seen.known) ? seen.older : await this.#ask(move, both);
       if (older === "Denied") told = false;
       const fact = facts.get(move.path);
       if (older === "Denied" || older === undefined || fact?.state !== "Present") return;
@@ -52,12 +56,12 @@ export class OlderVersions {
     return told;
   }
 
-  #moves(known: ReadonlyMap<string, string>, facts: ReadonlyMap<string, SourceFact>): Move[] {
+  #moves(known: ReadonlyMap<string, ReadonlySet<string>>, facts: ReadonlyMap<string, SourceFact>): Move[] {
     const moves: Move[] = [];
     for (const [path, fact] of facts) {
-      const copied = known.get(path);
       const current = fact.state === "Present" ? fact.stages.get(CURRENT) : undefined;
-      if (copied === undefined || current === undefined || copied === current) this.#seen.delete(path);
+      const copied = new Set([...(known.get(path) ?? [])].filter((version) => version !== current));
+      if (current === undefined || copied.size === 0) this.#seen.delete(path);
       else moves.push({ path, current, known: copied });
     }
     return moves;
@@ -86,12 +90,16 @@ export class OlderVersions {
 export function olderThan(
   created: ReadonlyMap<string, number>,
   current: string,
-  known: string,
+  known: ReadonlySet<string>,
 ): ReadonlySet<string> | undefined {
   const at = created.get(current);
   if (at === undefined) return undefined;
   const older = new Set<string>();
   for (const [version, ms] of created) if (version !== current && ms <= at) older.add(version);
-  if (!created.has(known)) older.add(known);
+  for (const version of known) if (!created.has(version)) older.add(version);
   return older;
+}
+
+function isSubset(some: ReadonlySet<string>, all: ReadonlySet<string>): boolean {
+  return [...some].every((one) => all.has(one));
 }

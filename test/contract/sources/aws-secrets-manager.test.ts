@@ -266,7 +266,7 @@ describe("AWS Secrets Manager", () => {
     const one = await own.put("back/a", "one");
     await own.clock.advance(2_000);
     const two = await own.put("back/a", "two");
-    const known = new Map([["back/a", one]]);
+    const known = new Map([["back/a", new Set([one])]]);
     const forward = await poll({ paths: ["back/a"], known });
     expect(forward.facts.get("back/a")).toMatchObject({ olderThanCurrent: new Set([one]) });
     await own.writer.send(
@@ -279,7 +279,7 @@ describe("AWS Secrets Manager", () => {
     );
     own.asm.resetCounts();
     for (let n = 0; n < 2; n++) {
-      const back = await poll({ paths: ["back/a"], known: new Map([["back/a", two]]) });
+      const back = await poll({ paths: ["back/a"], known: new Map([["back/a", new Set([two])]]) });
       const fact = back.facts.get("back/a");
       expect(fact).toMatchObject({ olderThanCurrent: new Set() });
     }
@@ -287,7 +287,7 @@ describe("AWS Secrets Manager", () => {
     own.rights([...all, { effect: "Deny", actions: ["ListSecretVersionIds"] }]);
     const blind = own.source();
     const result = await blind.poll(
-      { paths: ["back/a"], subtrees: [], known: new Map([["back/a", two]]), fresh: false },
+      { paths: ["back/a"], subtrees: [], known: new Map([["back/a", new Set([two])]]), fresh: false },
       signal,
     );
     expect(result.notes.join()).toContain("ListSecretVersionIds is denied");

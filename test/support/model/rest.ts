@@ -74,7 +74,8 @@ function checkStatus(stage: Stage, cluster: ClusterName, object: ObjectName): vo
   }
   if (row.kind !== "ok") return say("Ready with a reason that is not");
   const { spec } = stage.op(cluster).caches.syncs.get(`team/${object}`) as unknown as { spec: Spec };
-  for (const secret of SECRETS) if (objectOf(secret) === object) checkSecret(stage, cluster, secret, ready.reason, spec, say);
+  for (const secret of SECRETS)
+    if (objectOf(secret) === object) checkSecret(stage, cluster, secret, ready.reason, spec, say);
 }
 
 function checkSecret(

@@ -40,7 +40,8 @@ const tenancy = [
 ];
 
 /** The object of a secret, and its Secret. */
-export const objectOf = (secret: SecretName): ObjectName => (secret.startsWith("tree/") ? "tree" : (secret as "a" | "b"));
+export const objectOf = (secret: SecretName): ObjectName =>
+  secret.startsWith("tree/") ? "tree" : (secret as "a" | "b");
 export const secretKey = (secret: SecretName): string => `team/${secret.replace("/", "-")}`;
 export const vaultPath = (secret: SecretName): string => `env/${secret}`;
 export const sourcePath = (secret: SecretName): string => `prod/${secret}`;

@@ -7,6 +7,7 @@ import {
   CLUSTERS,
   type ClusterName,
   INTERVAL,
+  OBJECTS,
   type ObjectName,
   type SecretName,
   SECRETS,
@@ -22,17 +23,30 @@ export type Step =
   /** Until everything came to rest; then what status says is compared with what is true. */
   | { readonly do: "rest" }
   | { readonly do: "put" | "putSame" | "remove" | "schedule" | "unschedule" | "moveBack"; readonly secret: SecretName }
-  | { readonly do: "vaultPut" | "vaultPutSourceValue" | "vaultPutSame" | "vaultMetadata" | "vaultStripMark"; readonly secret: SecretName }
+  | {
+      readonly do: "vaultPut" | "vaultPutSourceValue" | "vaultPutSame" | "vaultMetadata" | "vaultStripMark";
+      readonly secret: SecretName;
+    }
   | { readonly do: "vaultDelete" | "vaultPurge"; readonly secret: SecretName }
-  | { readonly do: "secretEdit" | "secretDelete" | "secretStrip"; readonly cluster: ClusterName; readonly secret: SecretName }
+  | {
+      readonly do: "secretEdit" | "secretDelete" | "secretStrip";
+      readonly cluster: ClusterName;
+      readonly secret: SecretName;
+    }
   | { readonly do: "source"; readonly down: boolean }
   | { readonly do: "scaivault"; readonly how: "up" | "refused" | "errors" | "noWrites" }
   | { readonly do: "cutAfterWrite" }
   | { readonly do: "backup" | "restoreScaiVault" }
   | { readonly do: "snapshot" | "restoreCluster" | "restart" | "stop" | "start"; readonly cluster: ClusterName }
-  | { readonly do: "spec"; readonly cluster: ClusterName | "both"; readonly object: ObjectName; readonly change: SpecChange }
+  | {
+      readonly do: "spec";
+      readonly cluster: ClusterName | "both";
+      readonly object: ObjectName;
+      readonly change: SpecChange;
+    }
   | { readonly do: "deleteObject"; readonly cluster: ClusterName; readonly object: ObjectName }
-  | { readonly do: "approve"; readonly cluster: ClusterName; readonly object: ObjectName; readonly what: "plan" | "source" | "scaivault" };
+  /** People approve what an object holds, or settle a conflict: the nth of all that can be approved then. */
+  | { readonly do: "approve"; readonly nth: number };
 
 const secret = fc.constantFrom(...SECRETS);
 const cluster = fc.constantFrom(...CLUSTERS);
@@ -46,20 +60,46 @@ const change: fc.Arbitrary<SpecChange> = fc.record({
 });
 
 export const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 8, arbitrary: fc.record({ do: one("pass"), ms: fc.constantFrom(2_000, MINUTE, INTERVAL + 5_000, 12 * MINUTE) }) },
+  {
+    weight: 8,
+    arbitrary: fc.record({ do: one("pass"), ms: fc.constantFrom(2_000, MINUTE, INTERVAL + 5_000, 12 * MINUTE) }),
+  },
   { weight: 3, arbitrary: fc.constant<Step>({ do: "rest" }) },
-  { weight: 6, arbitrary: fc.record({ do: one("put", "put", "put", "putSame", "remove", "schedule", "unschedule", "moveBack"), secret }) },
-  { weight: 5, arbitrary: fc.record({ do: one("vaultPut", "vaultPut", "vaultPutSourceValue", "vaultPutSame", "vaultMetadata", "vaultStripMark"), secret }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: one("put", "put", "put", "putSame", "remove", "schedule", "unschedule", "moveBack"),
+      secret,
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      do: one("vaultPut", "vaultPut", "vaultPutSourceValue", "vaultPutSame", "vaultMetadata", "vaultStripMark"),
+      secret,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: one("vaultDelete", "vaultPurge"), secret }) },
   { weight: 3, arbitrary: fc.record({ do: one("secretEdit", "secretDelete", "secretStrip"), cluster, secret }) },
   { weight: 2, arbitrary: fc.record({ do: one("source"), down: fc.boolean() }) },
-  { weight: 3, arbitrary: fc.record({ do: one("scaivault"), how: fc.constantFrom("up", "refused", "errors", "noWrites") }) },
+  {
+    weight: 3,
+    arbitrary: fc.record({ do: one("scaivault"), how: fc.constantFrom("up", "refused", "errors", "noWrites") }),
+  },
   { weight: 1, arbitrary: fc.constant<Step>({ do: "cutAfterWrite" }) },
   { weight: 3, arbitrary: fc.record({ do: one("backup", "restoreScaiVault") }) },
   { weight: 5, arbitrary: fc.record({ do: one("snapshot", "restoreCluster", "restart", "stop", "start"), cluster }) },
-  { weight: 4, arbitrary: fc.record({ do: one("spec"), cluster: fc.constantFrom(...CLUSTERS, "both" as const, "both" as const), object, change }) },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: one("spec"),
+      cluster: fc.constantFrom(...CLUSTERS, "both" as const, "both" as const),
+      object,
+      change,
+    }),
+  },
   { weight: 1, arbitrary: fc.record({ do: one("deleteObject"), cluster, object }) },
-  { weight: 3, arbitrary: fc.record({ do: one("approve"), cluster, object, what: one("plan", "plan", "source", "scaivault") }) },
+  { weight: 3, arbitrary: fc.record({ do: one("approve"), nth: fc.nat(5) }) },
 ) as fc.Arbitrary<Step>;
 
 /** Plays one step and judges what came of it. */
@@ -130,7 +170,8 @@ const acts: Acts = {
     server.admin.clearFaults();
     if (how === "refused") server.admin.inject({ action: { kind: "reset" } });
     if (how === "errors") server.admin.inject({ action: { kind: "status", status: 503 } });
-    if (how === "noWrites") server.admin.inject({ match: { category: "write" }, action: { kind: "status", status: 500 } });
+    if (how === "noWrites")
+      server.admin.inject({ match: { category: "write" }, action: { kind: "status", status: 500 } });
     await Promise.resolve();
   },
   cutAfterWrite: ({ server }) =>
@@ -149,7 +190,7 @@ const acts: Acts = {
     for (const each of CLUSTERS) if (name === "both" || name === each) stage.apply(each, what, to);
   },
   deleteObject: (stage, { cluster: name, object: what }) => stage.op(name).remove(what),
-  approve: (stage, { cluster: name, object: which, what }) => approve(stage, name, which, what),
+  approve: (stage, { nth }) => approve(stage, nth),
 };
 
 function metadata(
@@ -169,15 +210,28 @@ function remove({ server }: Stage, secret: SecretName, permanent: boolean): void
   server.admin.remove(vaultPath(secret), { permanent, ...person });
 }
 
-function approve(stage: Stage, name: ClusterName, object: ObjectName, what: "plan" | "source" | "scaivault"): void {
-  const { plan, problems = [] } = stage.status(name, object) as {
-    plan?: { hash: string };
-    problems?: readonly { conflict?: { keepSource?: string; keepScaiVault?: string } }[];
-  };
-  const conflict = problems.find((problem) => problem.conflict !== undefined)?.conflict;
-  const hash = what === "plan" ? plan?.hash : what === "source" ? conflict?.keepSource : conflict?.keepScaiVault;
-  if (hash === undefined || hash === "") return;
-  stage.judge.seen.add(`approved ${what}`);
-  stage.judge.approves(name, object);
-  stage.op(name).annotate(object, { "scaivault.scailabs.ai/approve": hash });
+interface Waiting {
+  readonly plan?: { readonly hash: string };
+  readonly problems?: readonly {
+    readonly conflict?: { readonly keepSource?: string; readonly keepScaiVault?: string };
+  }[];
+}
+
+function approve(stage: Stage, nth: number): void {
+  const waiting = CLUSTERS.flatMap((name) =>
+    OBJECTS.flatMap((which) => {
+      const { plan, problems = [] } = stage.status(name, which) as Waiting;
+      const conflicts = problems.flatMap(({ conflict }) => [
+        { what: "source", hash: conflict?.keepSource },
+        { what: "ScaiVault", hash: conflict?.keepScaiVault },
+      ]);
+      const all = [{ what: "plan", hash: plan?.hash }, ...conflicts];
+      return all.flatMap(({ what, hash = "" }) => (hash === "" ? [] : [{ name, which, what, hash }]));
+    }),
+  );
+  const chosen = waiting[nth % Math.max(1, waiting.length)];
+  if (chosen === undefined) return;
+  stage.judge.seen.add(`approved ${chosen.what}`);
+  stage.judge.approves(chosen.name, chosen.which);
+  stage.op(chosen.name).annotate(chosen.which, { "scaivault.scailabs.ai/approve": chosen.hash });
 }

@@ -23,6 +23,26 @@ const cases: readonly { readonly name: string; readonly history: readonly Step[]
       { do: "vaultDelete", secret: "a" },
     ],
   },
+  {
+    name: "who only observes with authority ScaiVault compares the Secret again when ScaiVault's version moved",
+    history: [
+      { do: "spec", cluster: "both", object: "a", change: { authority: "ScaiVault", apply: "Never" } },
+      { do: "put", secret: "a" },
+      { do: "pass", ms: 600_000 },
+      { do: "vaultPut", secret: "a" },
+    ],
+  },
+  {
+    name: "a source that goes back to the version in ScaiVault does not roll back a Secret that is ahead of ScaiVault",
+    history: [
+      { do: "stop", cluster: "east" },
+      { do: "put", secret: "tree/x" },
+      { do: "put", secret: "a" },
+      { do: "pass", ms: 720_000 },
+      { do: "moveBack", secret: "tree/x" },
+      { do: "moveBack", secret: "a" },
+    ],
+  },
 ];
 
 describe("histories that failed once", () => {

@@ -8,8 +8,10 @@ import { play, step } from "../../support/model/steps.ts";
 import { settleDown } from "../../support/model/rest.ts";
 import { Stage } from "../../support/model/stage.ts";
 
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 40);
-const SEED = Number(process.env["MODEL_SEED"] ?? 20_260_101);
+const RUNS = Number(process.env["MODEL_RUNS"] ?? 120);
+const DEFAULT_SEED = 20_260_101;
+const SEED = Number(process.env["MODEL_SEED"] ?? DEFAULT_SEED);
+const HAPPENS = ["ScaiVault written", "Secret written", "ScaiVault restored", "cluster restored", "approved plan"];
 
 const seen = new Set<string>();
 
@@ -38,6 +40,7 @@ it(
       ),
       { numRuns: RUNS, seed: SEED, verbose: 1 },
     );
-    if (process.env["MODEL_RUNS"] !== undefined) console.log([...seen].sort().join("\n"));
+    // Histories in which nothing happens show nothing.
+    if (SEED === DEFAULT_SEED) expect([...seen]).toEqual(expect.arrayContaining(HAPPENS));
   },
 );
