@@ -82,7 +82,12 @@ function readOnly({ context, target, wanted }: Following): Verdict | undefined {
 
 function softDeleted({ target }: Following): Verdict | undefined {
   if (target.observation.presence !== "SoftDeleted") return undefined;
-  return outcome(target, "Failed", "TargetSoftDeleted", `${target.ref} is soft-deleted in ScaiVault and still retained`);
+  return outcome(
+    target,
+    "Failed",
+    "TargetSoftDeleted",
+    `${target.ref} is soft-deleted in ScaiVault and still retained`,
+  );
 }
 
 function unrenderable({ target }: Following): Verdict | undefined {

@@ -189,7 +189,12 @@ export function unreadableScaiVault(vault: TargetInput): Verdict | undefined {
     return outcome(vault, "Unknown", failure?.reason ?? "Unexpected", failure?.message ?? `${vault.ref} was not seen`);
   if (!vault.rights.read) return outcome(vault, "Failed", "NotGranted", `no right to read ${vault.ref}`);
   if (presence === "SoftDeleted")
-    return outcome(vault, "Failed", "TargetSoftDeleted", `${vault.ref} is soft-deleted in ScaiVault and still retained`);
+    return outcome(
+      vault,
+      "Failed",
+      "TargetSoftDeleted",
+      `${vault.ref} is soft-deleted in ScaiVault and still retained`,
+    );
   return presence === "Absent"
     ? outcome(vault, "Failed", "TargetNotFound", `${vault.ref} is not in ScaiVault`)
     : undefined;
