@@ -1,4 +1,6 @@
+import type { KubeObject, Lane } from "../runtime/index.ts";
 import type { Clock } from "../time/clock.ts";
+import type { BackendState } from "./backend-registry.ts";
 
 /** How long after the start an object that was never looked at may say nothing because its store was not polled yet. */
 const FIRST_POLL_MS = 2_000;
@@ -30,6 +32,24 @@ export class FirstLooks {
   /** Whether it is too early to say that an object waits. */
   get early(): boolean {
     return this.#clock.monotonic() < this.#untilMs;
+  }
+
+  /**
+   * Takes an object that a look could tell nothing of, because its backend was not checked or its store not polled yet. The end
+   * of the first poll, good or bad, has it looked at; so do two seconds. Else each object would be gone through twice before
+   * the store is asked anything, and those that are many would hold its first poll up.
+   * @param state how its backend stands; undefined: there is none, which is to be said
+   * @returns false when it is to be looked at now
+   */
+  takes(key: string, object: KubeObject, lane: Lane, state: BackendState | undefined): boolean {
+    if (!this.early || state === undefined || (lane !== "refresh" && lane !== "change")) return false;
+    const unpolled = state.state === "Usable" && state.store.poller.state.state === "Unpolled";
+    if (state.state !== "Pending" && !unpolled) return false;
+    // What needs no store is done at once.
+    const { spec } = object as { spec?: { suspend?: unknown } };
+    if (object.metadata.deletionTimestamp !== undefined || spec?.suspend === true) return false;
+    this.#keys.add(key);
+    return true;
   }
 
   /** An object waits, or does so no more. */

@@ -396,7 +396,10 @@ export class OperatorTerm {
 
   #enqueueSync(object: KubeObject, lane: Lane): void {
     const view = viewDeclared(object);
-    const state = view.ok ? this.#registry.get(backendKeyOf(view.object)) : undefined;
+    const backend = view.ok ? backendKeyOf(view.object) : "";
+    const state = view.ok ? this.#registry.get(backend) : undefined;
+    const isThere = this.#world.caches.backends.get(backend) !== undefined;
+    if (this.#firstLooks.takes(keyOf(object), object, lane, isThere ? state : undefined)) return;
     const queue = state?.state === "Usable" ? state.store.identityKey : NO_STORE;
     this.#syncQueues.add(queue, keyOf(object), lane);
   }

@@ -57,11 +57,11 @@ describe("batches", () => {
   it("joins what comes together, twenty at a time, each name once", async () => {
     const names = Array.from({ length: 45 }, (_, n) => `s${n}`);
     const all = Promise.all([...names, ...names].map(read));
-    await clock.advance(50);
+    await clock.advance(100);
     expect(await all).toEqual([...names, ...names].map((name) => `value of ${name}`));
     expect(batches.map((one) => one.length)).toEqual([20, 20, 5]);
     expect(gets).toEqual([]);
-    await clock.advance(50);
+    await clock.advance(100);
     expect(await read("alone")).toBe("value of alone");
     expect(gets).toEqual(["alone"]);
   });
@@ -76,7 +76,7 @@ describe("batches", () => {
       later.push(read(`s${n}`));
       await new Promise(setImmediate);
     }
-    await clock.advance(50);
+    await clock.advance(100);
     await Promise.all(later);
     expect(batches).toEqual([["s0", "s1", "s2", "s3", "s4"]]);
     await Promise.all(Array.from({ length: 20 }, (_, n) => read(`full${n}`)));
@@ -90,13 +90,13 @@ describe("batches", () => {
     const next = [read("c")];
     await new Promise(setImmediate);
     next.push(read("d"));
-    await clock.advance(50);
+    await clock.advance(100);
     await Promise.all(next);
     expect(batches).toEqual([
       ["a", "b"],
       ["c", "d"],
     ]);
-    await clock.advance(50);
+    await clock.advance(100);
     expect(await read("alone")).toBe("value of alone");
     expect(gets).toEqual(["alone"]);
   });
@@ -145,7 +145,7 @@ describe("batches", () => {
     batch = () => Promise.reject(new SyncError("RateLimited", "x", { retryAfterMs: 5 }));
     expect(await Promise.all(["a", "b"].map(read))).toEqual(["RateLimited", "RateLimited"]);
     batch = (names) => Promise.resolve({ values: names.map((name) => value(name)), errors: [] });
-    await clock.advance(50);
+    await clock.advance(100);
     expect(await Promise.all(["a", "b"].map(read))).toEqual(["value of a", "value of b"]);
   });
 });

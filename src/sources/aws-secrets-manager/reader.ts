@@ -15,7 +15,7 @@ const BATCH = 20;
 /** Batches under way at a time, fewer than there are sockets. */
 const PARALLEL = 8;
 /** While reads keep coming a batch gathers for this long, or until it is full. */
-const GATHER_MS = 50;
+const GATHER_MS = 100;
 const GET = "secretsmanager:GetSecretValue";
 
 interface Waiter {
