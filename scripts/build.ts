@@ -8,6 +8,7 @@
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -37,6 +38,31 @@ const withoutVm: Plugin = {
       loader: "js",
       contents: `function refuse() { throw new Error("vm is not part of this build"); }
         module.exports = { Script: refuse, createContext: refuse, runInContext: refuse, runInNewContext: refuse, runInThisContext: refuse };`,
+    }));
+  },
+};
+
+/**
+ * Of the Kubernetes client only `KubeConfig` is used, which reads kubeconfigs. Its one method that makes API clients brings in a
+ * model for each kind of the API: a sixth of the file, which each start would parse and each process keep. They are replaced
+ * by what throws.
+ */
+const kubeConfigAlone: Plugin = {
+  name: "kube-config-alone",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^@kubernetes\/client-node$/ }, ({ resolveDir }) => {
+      const require = createRequire(join(resolveDir, "_"));
+      return { path: join(dirname(require.resolve("@kubernetes/client-node")), "config.js"), sideEffects: false };
+    });
+    onResolve({ filter: /^\.\/gen\/index\.js$/ }, ({ importer }) =>
+      /@kubernetes[\\/]client-node[\\/]dist[\\/]config\.js$/.test(importer)
+        ? { path: "gen", namespace: "kube-models" }
+        : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "kube-models" }, () => ({
+      loader: "js",
+      contents: `function refuse() { throw new Error("API clients of @kubernetes/client-node are not part of this build"); }
+        export { refuse as createConfiguration, refuse as ServerConfiguration };`,
     }));
   },
 };
@@ -75,7 +101,7 @@ export async function bundle({ entry, outfile }: BuildOptions): Promise<{ bytes:
     target: "node24",
     format: "esm",
     mainFields: ["module", "main"],
-    plugins: [withoutVm, withoutComments],
+    plugins: [withoutVm, kubeConfigAlone, withoutComments],
     banner: { js: banner },
     define: { "process.env.SCAIVAULT_OPERATOR_VERSION": JSON.stringify(version) },
     legalComments: "external",

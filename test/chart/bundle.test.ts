@@ -191,6 +191,12 @@ describe.runIf(existsSync(entry))("the operator's own bundle", () => {
     expect(readFileSync(outfile(), "latin1")).toMatch(/^\p{ASCII}*$/u);
   });
 
+  test("holds no models of the Kubernetes client, which nothing uses", () => {
+    const text = readFileSync(outfile(), "utf8");
+    expect(text).toContain("client-node/dist/config.js");
+    expect(text).not.toContain("client-node/dist/gen/models");
+  });
+
   test("names no path of the machine that built it", () => {
     expect(readFileSync(outfile(), "utf8")).not.toContain(root);
   });
