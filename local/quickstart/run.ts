@@ -43,7 +43,7 @@ export async function runQuickstart(world: World, run: Run, options: RunOptions)
   for (const name of [world.operatorNamespace, namespace])
     if (await makeNamespace(world.cluster, name, options.mayExist)) run.namespaces.push(name);
   const seeded = (run.seeded = await step(progress, "secrets and logins in the stores", () =>
-    seedStores(world.stores),
+    seedStores(world.stores, world.rights),
   ));
   const manifests = (run.manifests = readExamples(world));
   const operator = await step(progress, `helm install ${world.release}`, async () => {

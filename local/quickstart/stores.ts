@@ -6,7 +6,7 @@ import {
   PutSecretValueCommand,
   SecretsManagerClient,
 } from "@aws-sdk/client-secrets-manager";
-import { scaivaultPaths, vaultMount, type Stores } from "./world.ts";
+import { scaivaultPaths, type ScaiVaultRights, vaultMount, type Stores } from "./world.ts";
 
 /** One secret of a source. */
 export interface Seed {
@@ -104,16 +104,18 @@ async function seedVault(vault: NonNullable<Stores["vault"]>): Promise<{ seeds: 
   return { seeds, login: await vault.createAppRole({ name: "scaivault-operator", policies: ["scaivault-operator"] }) };
 }
 
-function scaivaultClient(stores: Stores): Logins["scaivault"] {
+function scaivaultClient(stores: Stores, more: ScaiVaultRights | undefined): Logins["scaivault"] {
+  const scopes = ["secrets:read", "secrets:list", "secrets:write", "subscriptions:read", "subscriptions:write"];
+  const paths = [scaivaultPaths, ...(more?.paths ?? [])];
   return stores.scaivault.admin.createClient({
     identity: "sa:scaivault-operator",
-    scopes: ["secrets:read", "secrets:list", "secrets:write", "subscriptions:read", "subscriptions:write"],
-    rules: [{ path_pattern: scaivaultPaths, permissions: ["read", "list", "write"] }],
+    scopes: [...scopes, ...(more?.scopes ?? [])],
+    rules: paths.map((path_pattern) => ({ path_pattern, permissions: ["read", "list", "write"] })),
   });
 }
 
-/** Fills the stores and makes the logins. */
-export async function seedStores(stores: Stores): Promise<Seeded> {
+/** Fills the stores and makes the logins; `rights`: more for the operator in ScaiVault. */
+export async function seedStores(stores: Stores, rights?: ScaiVaultRights): Promise<Seeded> {
   const client = seederClient(stores);
   const aws = limitAccount(stores);
   const seeds = await seedAsm(client);
@@ -121,7 +123,7 @@ export async function seedStores(stores: Stores): Promise<Seeded> {
   seeds.push(...(vault?.seeds ?? []));
   return {
     seeds,
-    logins: { aws, vault: vault?.login, scaivault: scaivaultClient(stores) },
+    logins: { aws, vault: vault?.login, scaivault: scaivaultClient(stores, rights) },
     async rotate(seed, data) {
       await client.send(new PutSecretValueCommand({ SecretId: seed.path, SecretString: JSON.stringify(data) }));
       const now = await client.send(new DescribeSecretCommand({ SecretId: seed.path }));

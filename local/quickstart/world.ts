@@ -32,6 +32,14 @@ export interface World {
   readonly progress: Progress;
   /** Further values for the chart, over those of the quickstart. */
   readonly values?: object;
+  /** Rights of the operator's identity in ScaiVault beside those of the quickstart. */
+  readonly rights?: ScaiVaultRights;
+}
+
+/** Scopes, and path patterns that may be read, listed and written. */
+export interface ScaiVaultRights {
+  readonly scopes: readonly string[];
+  readonly paths: readonly string[];
 }
 
 /** Namespace of the examples. */

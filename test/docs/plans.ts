@@ -63,6 +63,32 @@ const logins = (stage: Stage) => {
   return found;
 };
 
+/** A person's terminal: curl reaches the ScaiVault of the stage, with a token of all rights. */
+async function terminal(stage: Stage, scratch: Scratch): Promise<void> {
+  scratch.write("token", stage.scaivault.server.token);
+  scratch.write(".curlrc", `cacert = "${stage.env.facts.caFile}"\nnoproxy = "*"\nfail-with-body\n`);
+}
+const scaivaultURL = (stage: Stage) => ({ "https://scaivault.scailabs.ai/v1": `${stage.scaivault.facts.url}/v1` });
+
+/** Objects that a page about a migration made; registrations in ScaiVault go with them. */
+async function endMigration(stage: Stage, syncs: readonly string[], backends: readonly string[]): Promise<void> {
+  const gone = ["--ignore-not-found", "--timeout=60s"];
+  await kubectl(stage, "delete", objects.syncs, ...syncs, ...gone);
+  for (const name of backends) {
+    await kubectl(
+      stage,
+      "patch",
+      objects.backends,
+      name,
+      "--type=merge",
+      "-p",
+      '{"spec":{"federation":{"cleanupPolicy":"Delete"}}}',
+    ).catch(() => undefined);
+    await kubectl(stage, "delete", objects.backends, name, ...gone);
+  }
+  await stage.restore();
+}
+
 export const plans: Readonly<Record<string, Plan>> = {
   "README.md": {
     async before(stage, scratch) {
@@ -114,6 +140,30 @@ export const plans: Readonly<Record<string, Plan>> = {
       makeEqual: (stage) => patchStripe(stage, { stringData: esoData }),
       orphan: (stage) => patchStripe(stage, { metadata: { ownerReferences: null } }),
     },
+  },
+  "docs/migrate-from-aws-secrets-manager.md": {
+    async before(stage, scratch) {
+      const { aws } = logins(stage);
+      await terminal(stage, scratch);
+      scratch.write("access-key-id", aws.accessKeyId);
+      scratch.write("secret-access-key", aws.secretAccessKey);
+      await kubectl(stage, "delete", "secret", "aws-reader");
+    },
+    replace: scaivaultURL,
+    after: (stage) => endMigration(stage, ["inventory", "mailer"], ["aws-prod"]),
+  },
+  "docs/migrate-from-hashicorp-vault.md": {
+    async before(stage, scratch) {
+      const { vault } = logins(stage);
+      await terminal(stage, scratch);
+      scratch.write("role-id", vault?.roleId ?? "");
+      scratch.write("secret-id", vault?.secretId ?? "");
+      scratch.write("ca.crt", stage.world.stores.ca);
+      await kubectl(stage, "delete", "secret", "vault-approle");
+      await kubectl(stage, "delete", "configmap", "vault-ca");
+    },
+    replace: (stage) => ({ ...scaivaultURL(stage), "/var/log/vault/audit.log": stage.env.vault.facts.auditFile }),
+    after: (stage) => endMigration(stage, ["billing-database"], ["vault-prod"]),
   },
   "docs/quickstart.md": {
     replace: () => ({ "node scripts/with-node.mjs src/main.ts": "scaivault-operator" }),

@@ -25,10 +25,11 @@ import { freePort } from "../../local/ports.ts";
 import { waitFor } from "../../local/process.ts";
 import { silentProgress } from "../../local/progress.ts";
 import { applyExamples, makeCredentials, waitReady } from "../../local/quickstart/examples.ts";
+import { operatorConfig } from "../../local/quickstart/chart.ts";
 import { newRun, type Run, runQuickstart } from "../../local/quickstart/run.ts";
-import type { World } from "../../local/quickstart/world.ts";
+import { namespace, scaivaultPaths, type Stores, type World } from "../../local/quickstart/world.ts";
 import { run } from "../../local/run.ts";
-import type { ScaiVaultPart } from "../../local/scaivault.ts";
+import { federationNetwork, type ScaiVaultPart } from "../../local/scaivault.ts";
 import { bundle } from "../../scripts/build.ts";
 import { type TestEnvironment, testEnvironment } from "../support/environment.ts";
 import { root } from "./markdown.ts";
@@ -95,6 +96,22 @@ export class Scratch {
   }
 }
 
+/** What the pages about migrations need besides the quickstart: ScaiVault may run federations of the team's stores. */
+function migrating(stores: Stores): Pick<World, "values" | "rights"> {
+  const credentials = ["infra/aws/*", "infra/hashicorp/*"];
+  const paths = ["external/**", ...credentials];
+  const config = operatorConfig(stores, { namespace, paths: [scaivaultPaths, ...paths] });
+  const tenancy = (config["tenancy"] as { scaivault: object }[]).map((one) => ({
+    ...one,
+    federation: true,
+    scaivault: { ...one.scaivault, credentials },
+  }));
+  return {
+    values: { config: { ...config, tenancy } },
+    rights: { scopes: ["federation:read", "federation:write"], paths },
+  };
+}
+
 /** The stage. */
 export class Stage {
   readonly env: TestEnvironment;
@@ -139,9 +156,14 @@ export class Stage {
     const app = join(folder, "app");
     await bundle({ entry: join(root, "src/main.ts"), outfile: join(app, "operator.mjs") });
     const [kubectl, helm] = [binaries.get("kubectl")?.path ?? "kubectl", binaries.get("helm")?.path ?? "helm"];
+    const stores = { asm, vault: env.vault, scaivault: scaivault.server, ca: readFileSync(env.facts.caFile, "utf8") };
+    await scaivault.server.admin.setFederationNetwork(
+      federationNetwork({ vault: env.vault.facts.url, asm: asm.tlsUrl }, env.authority.cert),
+    );
     const world: World = {
       cluster: openCluster({ kubectl, helm, kubeconfig: controlPlane.facts.adminKubeconfig }),
-      stores: { asm, vault: env.vault, scaivault: scaivault.server, ca: readFileSync(env.facts.caFile, "utf8") },
+      stores,
+      ...migrating(stores),
       release: "scaivault-operator",
       operatorNamespace: "scaivault-operator",
       examples: join(root, "examples", "quickstart"),
