@@ -2,12 +2,14 @@
 // guide, and the reads that the guide uses to verify.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { backend, credential, operatorKey, REGION, sync } from "../support/operator.ts";
-import { GuideStage } from "./stage.ts";
+import { Program } from "../integration/cli/support.ts";
+import { GuideStage, verified } from "./stage.ts";
 
 const quarter = 15 * 60_000;
 const canonical = "environments/production/billing";
 let stage: GuideStage;
 let op: GuideStage["op"];
+let program: Program;
 const values: Record<"stripe" | "database" | "salesforce" | "rotated", string> = {
   stripe: "",
   database: "",
@@ -17,7 +19,7 @@ const values: Record<"stripe" | "database" | "salesforce" | "rotated", string> =
 let checkout = "";
 
 beforeAll(async () => {
-  stage = await GuideStage.open();
+  [stage, program] = await Promise.all([GuideStage.open(), Program.build()]);
   ({ op } = stage);
   for (const name of Object.keys(values) as (keyof typeof values)[]) values[name] = op.canaries.value(name);
   await op.aws.put("prod/billing/stripe", JSON.stringify({ api_key: values.stripe, account: "acct" }));
@@ -27,7 +29,10 @@ beforeAll(async () => {
   await op.aws.put("staging/billing/stripe", "{}");
   checkout = stage.consumer("sa:checkout", "external/aws/**", "environments/production/**", "shared/**");
 });
-afterAll(() => op?.stop());
+afterAll(async () => {
+  await op?.stop();
+  await program?.close();
+});
 
 const federated = (path: string): string => `external/aws/${path}`;
 /** The backend with its federation as the page has it. */
@@ -123,6 +128,7 @@ describe("from AWS Secrets Manager, with the operator", () => {
       }),
     );
     for (const name of ["database", "salesforce", "reporting"]) await op.ready(stage.ns, name);
+    expect(await verified(stage, program)).toEqual({ code: 0, stdout: "" });
     expect(await stage.read(`${canonical}/database`)).toEqual(await stage.read(federated("billing/database")));
     const salesforce = { client_secret: values.salesforce };
     expect(await stage.read("shared/integrations/salesforce/oauth")).toEqual(salesforce);

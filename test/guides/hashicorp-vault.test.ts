@@ -2,19 +2,21 @@
 // ScaiVault's guide, and the reads that the guide uses to verify.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { backend, credential, sync, VAULT_HOST } from "../support/operator.ts";
-import { GuideStage } from "./stage.ts";
+import { Program } from "../integration/cli/support.ts";
+import { GuideStage, verified } from "./stage.ts";
 
 const quarter = 15 * 60_000;
 const hour = 60 * 60_000;
 const canonical = "environments/production/billing";
 let stage: GuideStage;
 let op: GuideStage["op"];
+let program: Program;
 let mount: string;
 const values = { database: "", stripe: "", salesforce: "" };
 let consumer = "";
 
 beforeAll(async () => {
-  stage = await GuideStage.open();
+  [stage, program] = await Promise.all([GuideStage.open(), Program.build()]);
   ({ op } = stage);
   for (const name of ["database", "stripe", "salesforce"] as const) values[name] = op.canaries.value(name);
   mount = `kv-${stage.ns}`;
@@ -28,6 +30,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await op?.stop();
   await op?.env.vault.disableMount(mount);
+  await program?.close();
 });
 
 const federated = (path: string): string => `external/hashicorp/${path}`;
@@ -112,6 +115,7 @@ describe("from HashiCorp Vault, with the operator", () => {
       }),
     );
     for (const name of ["database", "stripe", "shared"]) await op.ready(stage.ns, name);
+    expect(await verified(stage, program)).toEqual({ code: 0, stdout: "" });
     expect(await stage.read(`${canonical}/database`, consumer)).toEqual(await inVault("apps/billing/db"));
     expect(await stage.read(`${canonical}/stripe`, consumer)).toEqual(await inVault("apps/billing/stripe"));
     expect(await stage.read("shared/integrations/salesforce")).toEqual(await inVault("shared/salesforce"));

@@ -1,5 +1,6 @@
 /** The guides' stage: one operator, the team `billing`, and what people see and do in ScaiVault. */
 import { call } from "../../local/http.ts";
+import type { Program } from "../integration/cli/support.ts";
 import { type Harness, startOperator, sync, VAULT_HOST } from "../support/operator.ts";
 
 /** A row of ScaiVault's audit log. */
@@ -113,4 +114,13 @@ export class GuideStage {
       return found?.status?.effective?.authority === "ScaiVault";
     });
   }
+}
+
+/** `scaivault-operator verify` of the team's namespace. */
+export async function verified({ op, ns }: GuideStage, program: Program) {
+  await op.idle();
+  const config = program.write("config.yaml", op.file);
+  const { code, stdout, stderr } = await program.run(["verify", "-n", ns, "--config", config]);
+  op.otherTexts.push(() => [["verify", stdout + stderr]]);
+  return { code, stdout };
 }
