@@ -28,7 +28,7 @@ export interface EffectiveSync {
   readonly syncIntervalMs: number;
   readonly authority: "Source" | "ScaiVault";
   readonly conflictResolution: "remote_wins" | "local_wins" | "manual";
-  readonly adopt: "Never" | "IfEqual";
+  readonly adopt: "Never" | "IfEqual" | "WithApproval";
   readonly deletionPolicy: "Retain" | "Delete";
   readonly cleanupPolicy: "Retain" | "Release" | "Delete";
   readonly apply: "Automatic" | "OnApproval" | "Never";
@@ -41,7 +41,7 @@ export interface EffectiveFederation {
   readonly runsIn: "Operator" | "ScaiVault";
   readonly authority: "Source" | "ScaiVault";
   readonly conflictResolution: "remote_wins" | "local_wins" | "manual";
-  readonly adopt: "Never" | "IfEqual";
+  readonly adopt: "Never" | "IfEqual" | "WithApproval";
   readonly apply: "Automatic" | "OnApproval" | "Never";
   readonly deletionPolicy: "Retain" | "Delete";
   readonly cleanupPolicy: "Retain" | "Delete";

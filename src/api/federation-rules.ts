@@ -143,6 +143,23 @@ export const federationRules: readonly Rule[] = [
   notInScaiVault("maxVersions", "ScaiVault sets the versions of what it copies"),
   notInScaiVault("apply", "ScaiVault copies on its own"),
   rule<LooseFederation>({
+    id: "scaivault-adopt",
+    cel: `!(${RUNS_IN_SCAIVAULT}) || !has(self.adopt) || self.adopt != 'WithApproval'`,
+    message: "write `adopt: IfEqual`: a registration in ScaiVault that differs is not taken over",
+    reason: "FieldValueForbidden",
+    at: ["adopt"],
+    test: (self) => !runsInScaiVault(self) || self["adopt"] !== "WithApproval",
+  }),
+  rule<LooseFederation>({
+    id: "adopt-keeps-versions",
+    cel: `!has(self.adopt) || self.adopt != 'WithApproval' || has(self.maxVersions) || (${RUNS_IN_SCAIVAULT})`,
+    message:
+      "adopt WithApproval writes over what others put there: write `maxVersions: 10` (at least 2), so that it stays readable as a version",
+    reason: "FieldValueRequired",
+    at: ["maxVersions"],
+    test: (self) => self["adopt"] !== "WithApproval" || has(self, "maxVersions") || runsInScaiVault(self),
+  }),
+  rule<LooseFederation>({
     id: "scaivault-exclude",
     cel: `!(${RUNS_IN_SCAIVAULT}) || self.pathMapping.all(m, !has(m.exclude))`,
     message: "remove exclude from each mapping: ScaiVault's mappings have none",

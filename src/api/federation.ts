@@ -12,7 +12,7 @@ import {
 import { printableRule, scaivaultPathRule, scaivaultPlainPathRule, sourcePathRules } from "./grammar.ts";
 import { MAX_MAPPINGS } from "./names.ts";
 import { described } from "./rules.ts";
-import { authorities, conflictResolutions } from "./secret-sync.ts";
+import { adoptPolicies, authorities, conflictResolutions } from "./secret-sync.ts";
 
 /** Values of `federation.mode`. */
 export const federationModes = ["sync", "proxy"] as const;
@@ -99,8 +99,8 @@ export const federation = described(
       "What happens when ScaiVault was changed by another: remote_wins (the source wins; authority Source), local_wins (ScaiVault wins; authority ScaiVault), manual (nothing is written until people decide). Default: remote_wins with authority Source, local_wins with ScaiVault.",
     ).optional(),
     adopt: described(
-      z.enum(["Never", "IfEqual"]),
-      "What happens to a ScaiVault path, or with runsIn ScaiVault a registration, that exists and is not ours: Never (left alone, NotOwned) or IfEqual (taken over when equal). Default: Never.",
+      z.enum(adoptPolicies),
+      "What happens to a ScaiVault path, or with runsIn ScaiVault a registration, that exists and is not ours: Never (left alone, NotOwned), IfEqual (taken over when equal) or, with runsIn Operator only, WithApproval (that, and what differs is written over once status.plan is approved). Default: Never.",
     ).optional(),
     apply: described(
       z.enum(["Automatic", "OnApproval", "Never"]),

@@ -4,13 +4,14 @@ import { type Rule, rule } from "./rules.ts";
 interface LooseSpec {
   readonly source?: { readonly path?: unknown; readonly subtree?: unknown };
   readonly targets?: {
-    readonly scaivault?: { readonly path?: unknown };
+    readonly scaivault?: { readonly path?: unknown; readonly maxVersions?: unknown };
     readonly kubernetesSecret?: Record<string, unknown>;
   };
   readonly authority?: unknown;
   readonly conflictResolution?: unknown;
   readonly deletionPolicy?: unknown;
   readonly cleanupPolicy?: unknown;
+  readonly adopt?: unknown;
 }
 
 const has = (object: object, key: string): boolean => (object as Record<string, unknown>)[key] !== undefined;
@@ -115,6 +116,20 @@ export const scaivaultTargetNeeded = rule<LooseSpec>({
   reason: "FieldValueForbidden",
   at: ["authority"],
   test: (self) => self.authority !== "ScaiVault" || has(self.targets ?? {}, "scaivault"),
+});
+
+/** What is written over has to stay readable as a version, whatever the tool before had set for the path. */
+export const adoptKeepsVersions = rule<LooseSpec>({
+  id: "adopt-keeps-versions",
+  cel: "!has(self.adopt) || self.adopt != 'WithApproval' || !has(self.targets.scaivault) || has(self.targets.scaivault.maxVersions)",
+  message:
+    "adopt WithApproval writes over what others put there: write `maxVersions: 10` (at least 2) at targets.scaivault, so that it stays readable as a version",
+  reason: "FieldValueRequired",
+  at: ["targets", "scaivault", "maxVersions"],
+  test: (self) =>
+    self.adopt !== "WithApproval" ||
+    !has(self.targets ?? {}, "scaivault") ||
+    has(self.targets?.scaivault ?? {}, "maxVersions"),
 });
 
 /** `conflictResolution` follows `authority`; for SecretSync and federation alike. */

@@ -34,6 +34,7 @@ import { described } from "./rules.ts";
 import {
   flipRules,
   scaivaultTargetNeeded,
+  adoptKeepsVersions,
   sourceRules,
   targetRules,
   authorityRules,
@@ -142,6 +143,8 @@ const targets = described(
 export const authorities = ["Source", "ScaiVault"] as const;
 export const conflictResolutions = ["remote_wins", "local_wins", "manual"] as const;
 
+export const adoptPolicies = ["Never", "IfEqual", "WithApproval"] as const;
+
 export const secretSyncSpec = described(
   z.object({
     source,
@@ -155,8 +158,8 @@ export const secretSyncSpec = described(
       "What happens when ScaiVault was changed by another: remote_wins (the source wins; authority Source), local_wins (ScaiVault wins; authority ScaiVault), manual (nothing is written until people decide). Default: remote_wins with authority Source, local_wins with ScaiVault.",
     ).optional(),
     adopt: described(
-      z.enum(["Never", "IfEqual"]),
-      "What happens to a target that exists and is not ours: Never (left alone, NotOwned) or IfEqual (taken over when bytes and type are equal). Default: Never.",
+      z.enum(adoptPolicies),
+      "What happens to a target that exists and is not ours: Never (left alone, NotOwned), IfEqual (taken over when bytes and type are equal) or WithApproval (that, and what differs is written over once status.plan is approved; a Secret also needs its owner's annotation adopt). Default: Never.",
     ).optional(),
     deletionPolicy: described(
       z.enum(["Retain", "Delete"]),
@@ -176,7 +179,7 @@ export const secretSyncSpec = described(
     suspend: described(z.boolean(), "True stops all work on this object; copies stay. Default: false.").optional(),
   }),
   "What to copy where, and how.",
-  [...pairingRules, scaivaultTargetNeeded, ...authorityRules, ...flipRules],
+  [...pairingRules, scaivaultTargetNeeded, adoptKeepsVersions, ...authorityRules, ...flipRules],
 );
 export type SecretSyncSpec = z.infer<typeof secretSyncSpec>;
 export type SecretSyncSource = z.infer<typeof source>;

@@ -175,6 +175,7 @@ const because: Readonly<Record<Why, string>> = {
   Flip: "ScaiVault becomes the authority",
   FlipBack: "the source becomes the authority again",
   Adopt: "it is equal and of another tool",
+  AdoptDiffers: "it differs and is of another tool",
   Resolved: "people keep the source's content",
   Kept: "people keep ScaiVault's content",
   SourceGone: "the source is gone",

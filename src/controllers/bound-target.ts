@@ -41,6 +41,8 @@ export interface MarkRequest {
   readonly mark: Mark;
   readonly observed: TargetObservation;
   readonly permit?: Permit | undefined;
+  /** See {@link SecretTarget.adopt}. */
+  readonly differs?: boolean | undefined;
 }
 
 /** Where no budget is short. */

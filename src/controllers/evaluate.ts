@@ -41,6 +41,7 @@ export interface EvaluatedTarget {
   readonly goneBelieved?: boolean;
   readonly lastSeen?: Sight;
   readonly markMoved?: boolean;
+  readonly consented?: boolean;
 }
 
 /** One source secret with its targets, before planning. */
@@ -320,6 +321,7 @@ function targetInput(
     ...(evaluated.goneBelieved === undefined ? {} : { goneBelieved: evaluated.goneBelieved }),
     ...(evaluated.lastSeen === undefined ? {} : { lastSeen: evaluated.lastSeen }),
     ...(evaluated.markMoved === undefined ? {} : { markMoved: evaluated.markMoved }),
+    ...(evaluated.consented === undefined ? {} : { consented: evaluated.consented }),
     content: {
       ...remembered(context, target, observation),
       ...contentFacts(context.ring, target, observation, values),
@@ -361,6 +363,9 @@ function contentFacts(
       ? { targetEqualsMark: matches(held) || (wanted !== undefined && matches({ ...held, type: wanted.type })) }
       : {}),
     ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: isEqual(target, wanted, held) } : {}),
+    ...(target.kind === "KubernetesSecret" && wanted !== undefined && held !== undefined && wanted.type !== held.type
+      ? { otherType: true }
+      : {}),
   };
 }
 

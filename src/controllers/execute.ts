@@ -109,9 +109,10 @@ async function perform(
       const content = result.values.rendered.get(target);
       if (content === undefined) throw new SyncError("Unexpected", "an action came without its content");
       const mark = markOf(action, result, { target, observation });
-      const request = { mark, observed: observation, permit };
+      const differs = action.why === "AdoptDiffers";
+      const request = { mark, observed: observation, permit, ...(differs ? { differs } : {}) };
       const written =
-        action.kind === "Adopt"
+        action.kind === "Adopt" || differs
           ? await target.adopt(content, request, signal)
           : await target.write(content, request, signal);
       return observedAfter(observation, mark, written);

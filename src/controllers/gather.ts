@@ -176,6 +176,7 @@ async function evaluated(
     reverts: reverts.count(target.targetID, mark?.version ?? ""),
     ...(mark !== undefined && incumbent === "Self" && marks.moved(target.targetID, mark) ? { markMoved: true } : {}),
     ...(wasThere(subject, target, marks) ? { knownBefore: true } : {}),
+    ...(observation.consent === subject.sync.metadata.name ? { consented: true } : {}),
     ...(target.kind === "ScaiVault" ? ofScaiVault(world, subject, target, marks, sightOf(observation, incumbent)) : {}),
   };
 }

@@ -54,7 +54,7 @@ export async function stepRegistration(job: RegistrationJob): Promise<StepResult
     announcedMs: memory.announcedMs === undefined ? undefined : announcedMs(subject.backend),
     byID,
     byName,
-    adopt: subject.effective.adopt,
+    adopt: subject.effective.adopt === "IfEqual" ? "IfEqual" : "Never",
     healthy: memory.health?.status === "healthy",
   });
   return carryOut(job, wanted, step);

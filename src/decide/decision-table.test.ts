@@ -192,6 +192,83 @@ const table: readonly Row[] = [
     },
   },
   {
+    name: "V present without a mark, equal, adopt: WithApproval",
+    fresh: true,
+    more: { adopt: "WithApproval" },
+    given: (w) => w.foreignWrite("ScaiVault", A),
+    cells: {
+      remote_wins: both(doing, doing, "Adopt V Adopt", "Create K NewTarget"),
+      local_wins: both("InSync InSync", doing, "Create K NewTarget"),
+      "manual, Source": both(doing, doing, "Adopt V Adopt", "Create K NewTarget"),
+      "manual, ScaiVault": both("InSync InSync", doing, "Create K NewTarget"),
+    },
+  },
+  {
+    name: "V present without a mark, different, adopt: WithApproval",
+    fresh: true,
+    more: { adopt: "WithApproval" },
+    given: (w) => w.foreignWrite("ScaiVault", B),
+    cells: {
+      remote_wins: {
+        ...both("Held ApprovalNeeded", doing, "Create K NewTarget"),
+        held: ["Update V AdoptDiffers"],
+      },
+      local_wins: both("InSync InSync", doing, "Create K NewTarget"),
+      "manual, Source": {
+        ...both("Held ApprovalNeeded", doing, "Create K NewTarget"),
+        held: ["Update V AdoptDiffers"],
+      },
+      "manual, ScaiVault": both("InSync InSync", doing, "Create K NewTarget"),
+    },
+  },
+  {
+    name: "K present without a mark, different, adopt: WithApproval, its owner did not consent",
+    fresh: true,
+    more: { adopt: "WithApproval" },
+    given: (w) => {
+      w.foreignWrite("ScaiVault", A);
+      w.foreignWrite("KubernetesSecret", B);
+    },
+    cells: {
+      remote_wins: both(doing, "Failed AdoptDiffers", "Adopt V Adopt"),
+      local_wins: both("InSync InSync", "Failed AdoptDiffers"),
+      "manual, Source": both(doing, "Failed AdoptDiffers", "Adopt V Adopt"),
+      "manual, ScaiVault": both("InSync InSync", "Failed AdoptDiffers"),
+    },
+  },
+  {
+    name: "K present without a mark, different, adopt: WithApproval, its owner consents",
+    fresh: true,
+    more: { adopt: "WithApproval" },
+    given: (w) => {
+      w.foreignWrite("ScaiVault", A);
+      w.foreignWrite("KubernetesSecret", B);
+      w.consented = true;
+    },
+    cells: {
+      remote_wins: { ...both(doing, "Held ApprovalNeeded", "Adopt V Adopt"), held: ["Update K AdoptDiffers"] },
+      local_wins: { ...both("InSync InSync", "Held ApprovalNeeded"), held: ["Update K AdoptDiffers"] },
+      "manual, Source": { ...both(doing, "Held ApprovalNeeded", "Adopt V Adopt"), held: ["Update K AdoptDiffers"] },
+      "manual, ScaiVault": { ...both("InSync InSync", "Held ApprovalNeeded"), held: ["Update K AdoptDiffers"] },
+    },
+  },
+  {
+    name: "K present without a mark, of another type, adopt: WithApproval",
+    fresh: true,
+    more: { adopt: "WithApproval" },
+    given: (w) => {
+      w.foreignWrite("ScaiVault", A);
+      w.foreignWrite("KubernetesSecret", B);
+      Object.assign(w, { consented: true, otherType: true });
+    },
+    cells: {
+      remote_wins: both(doing, "Failed AdoptDiffers", "Adopt V Adopt"),
+      local_wins: both("InSync InSync", "Failed AdoptDiffers"),
+      "manual, Source": both(doing, "Failed AdoptDiffers", "Adopt V Adopt"),
+      "manual, ScaiVault": both("InSync InSync", "Failed AdoptDiffers"),
+    },
+  },
+  {
     name: "another object's mark on V",
     given: (w) => {
       w.living.add("other");

@@ -158,10 +158,10 @@ function notMarked(following: Following): Verdict | undefined {
   return adopt(following, "BaseUnknown", `the mark on ${target.ref} cannot be checked`);
 }
 
-/** What is not ours is taken over only when asked for and equal; else it is left alone, and the reason says why. */
+/** What is not ours is taken over only when asked for and equal, or approved; else it is left alone, and the reason says why. */
 function adopt(following: Following, refusal: "NotOwned" | "NoRoomForMark" | "BaseUnknown", message: string): Verdict {
   const { context, target, wanted } = following;
-  if (context.input.policies.adopt !== "IfEqual")
+  if (context.input.policies.adopt === "Never")
     return outcome(target, refusal === "BaseUnknown" ? "Held" : "Failed", refusal, message);
   if (target.observation.controllerOwner !== undefined)
     return outcome(
@@ -175,8 +175,32 @@ function adopt(following: Following, refusal: "NotOwned" | "NoRoomForMark" | "Ba
   if (gate !== undefined) return gated(target, action, gate);
   const equal = target.content.sourceEqualsTarget;
   if (equal === undefined) return needing(target, [wanted.need, targetValue(target)]);
-  if (!equal) return outcome(target, "Failed", "AdoptDiffers", `${target.ref} differs from the source`);
-  return gated(target, action, undefined);
+  if (equal) return gated(target, action, undefined);
+  const unmarked = target.observation.mark.state === "None" && refusal === "NotOwned";
+  if (context.input.policies.adopt === "WithApproval" && unmarked) return adoptDiffering(following);
+  return outcome(target, "Failed", "AdoptDiffers", `${target.ref} differs from the source`);
+}
+
+/**
+ * What differs and bears no mark is written over once people approve exactly that: this version over the one that stands
+ * there. A Secret keeps no versions, so its owner has to consent as well, on the Secret itself.
+ */
+function adoptDiffering({ context, target, wanted }: Following): Verdict {
+  const { ref, kind, observation, consented } = target;
+  if (kind === "KubernetesSecret" && target.content.otherType === true)
+    return outcome(target, "Failed", "AdoptDiffers", `${ref} is of another type, which nobody can change`);
+  if (kind === "KubernetesSecret" && consented !== true) {
+    const how = "its owner has to consent with the annotation scaivault.scailabs.ai/adopt, the name of this object";
+    return outcome(target, "Failed", "AdoptDiffers", `${ref} differs from the source; ${how}`);
+  }
+  const planned = makeAction(context, target, wanted, "Update", "AdoptDiffers");
+  // Without a mark a Secret has no version of its own: the approval is for the state that was compared.
+  const action = kind === "KubernetesSecret" ? { ...planned, over: observation.fence } : planned;
+  const gate = gateOf(context, target, wanted, "AdoptDiffers");
+  if (gate !== undefined) return gated(target, action, gate);
+  if (context.input.approved) return gated(target, action, undefined);
+  const message = `${ref} is not ours and differs from the source; it is written over when that is approved`;
+  return gated(target, action, { reason: "ApprovalNeeded", message });
 }
 
 function marksOfOthers(following: Following): Verdict | undefined {

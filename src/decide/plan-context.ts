@@ -206,8 +206,8 @@ export interface Gate {
   readonly message: string;
 }
 
-/** Spec edits and repairs are not what the change brake counts. */
-const notBraked: ReadonlySet<Why> = new Set(["NewTarget", "ShapeChanged", "Drift", "MarkLost"]);
+/** Spec edits, repairs and what people approve one by one are not what the change brake counts. */
+const notBraked: ReadonlySet<Why> = new Set(["NewTarget", "ShapeChanged", "Drift", "MarkLost", "AdoptDiffers"]);
 
 /** Whether a value that is written for this reason counts as a changed one. */
 export function isBraked(why: Why): boolean {

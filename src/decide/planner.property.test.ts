@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Authority } from "../model/index.ts";
 import { type Done, PairWorld, ring, SOURCE_ID, VAULT_PATH } from "./testing/pair-world.ts";
 import { parsePolicyField, vaultSourceIDOf } from "./index.ts";
-import type { PairInput, PairPlan, TargetKind } from "./types.ts";
+import type { PairInput, PairPlan, Policies, TargetKind } from "./types.ts";
 
 /** Something that may happen to the world between two reconciles. */
 type Event = { readonly name: string; readonly run: (world: PairWorld) => void };
@@ -214,7 +214,7 @@ function anyEvent(): fc.Arbitrary<Event> {
       .constantFrom<"Retain" | "Delete">("Retain", "Delete")
       .map((p) => event(`deletionPolicy ${p}`, (w) => (w.policies = { ...w.policies, deletionPolicy: p }))),
     fc
-      .constantFrom<"Never" | "IfEqual">("Never", "IfEqual")
+      .constantFrom<Policies["adopt"]>("Never", "IfEqual", "WithApproval")
       .map((p) => event(`adopt ${p}`, (w) => (w.policies = { ...w.policies, adopt: p }))),
     fc
       .constantFrom<"Automatic" | "OnApproval" | "Never">("Automatic", "Automatic", "OnApproval", "Never")
@@ -228,6 +228,7 @@ function anyEvent(): fc.Arbitrary<Event> {
       .tuple(fc.constantFrom<"Open" | "Held">("Open", "Held"), fc.constantFrom<"Open" | "Held">("Open", "Held"))
       .map(([deletion, change]) => event(`brakes ${deletion} ${change}`, (w) => (w.brakes = { deletion, change }))),
     fc.boolean().map((deferred) => event(`deferred ${deferred}`, (w) => (w.deferred = deferred))),
+    fc.boolean().map((consented) => event(`consented ${consented}`, (w) => (w.consented = consented))),
     fc.boolean().map((reader) => event(`reader ${reader}`, (w) => (w.reader = reader))),
     fc.nat(4).map((n) => event(`reverts ${n}`, (w) => (w.reverts = n))),
   );
@@ -314,6 +315,7 @@ describe("planPair, whatever happens", () => {
       "Mark ScaiVault PolicyChanged",
       "Adopt ScaiVault Adopt",
       "Adopt KubernetesSecret Adopt",
+      "Update ScaiVault AdoptDiffers",
       "Delete ScaiVault SourceGone",
       "Delete KubernetesSecret SourceGone",
       "held Update",
@@ -403,15 +405,22 @@ describe("planPair, whatever happens", () => {
   });
 
   it("never writes what is not its own, and nothing outside the rights", () => {
-    run((world, { done }) => {
+    run((world, { done }, approved) => {
       for (const { action, observed, before } of done) {
         expect(action.kind === "Delete" ? observed.rights.delete : observed.rights.write).toBe(true);
         const { presence, markLost } = observed.observation;
         const own = observed.incumbent === "Self" || observed.incumbent === "Gone" || markLost === true;
         if (action.kind === "Create") expect(presence).toBe("Absent");
         else if (action.kind === "Adopt") {
-          expect(world.policies.adopt).toBe("IfEqual");
+          expect(world.policies.adopt).not.toBe("Never");
           expect(observed.content.sourceEqualsTarget).toBe(true);
+        } else if (action.why === "AdoptDiffers") {
+          expect([world.policies.adopt, approved, observed.observation.mark.state]).toEqual([
+            "WithApproval",
+            true,
+            "None",
+          ]);
+          expect(action.target === "ScaiVault" || world.consented).toBe(true);
         } else expect(presence === "Present" && own).toBe(true);
         if (action.kind === "Adopt" || action.kind === "Mark")
           expect(world.target(action.target).value).toBe(before.value);

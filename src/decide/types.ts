@@ -11,7 +11,7 @@ export interface Policies {
   readonly conflictResolution: "remote_wins" | "local_wins" | "manual";
   readonly deletionPolicy: "Retain" | "Delete";
   readonly cleanupPolicy: "Retain" | "Release" | "Delete";
-  readonly adopt: "Never" | "IfEqual";
+  readonly adopt: "Never" | "IfEqual" | "WithApproval";
   readonly apply: "Automatic" | "OnApproval" | "Never";
 }
 
@@ -43,6 +43,8 @@ export interface ContentFacts {
   readonly rendered?: boolean;
   /** Rendered source content against what the target holds now. */
   readonly sourceEqualsTarget?: boolean;
+  /** Secrets: the type there is not the one that would be written, and nobody can change a type. */
+  readonly otherType?: boolean;
   /** What the target holds now was read. */
   readonly held?: boolean;
   /** What the target holds now against the mark's fingerprint. */
@@ -91,6 +93,8 @@ export interface TargetInput {
   readonly lastSeen?: Sight;
   /** `Absent` was seen on two polls at least one interval apart (ScaiVault as authority). */
   readonly goneBelieved?: boolean;
+  /** Secrets: its owner consents to a take-over by this very object, whatever it holds. */
+  readonly consented?: boolean;
   /** Our own mark changed without us while we held the lease: somebody else uses this cluster's name (R36). */
   readonly markMoved?: boolean;
 }
@@ -165,7 +169,7 @@ export interface Action {
  *   source. - `ShapeChanged`: declared keys or type changed. - `Drift`: another writer changed it. - `MarkLost`: our mark
  *   was taken off. - `NewBase`: equal already, the mark says so from now on. - `TakeOver`: its owner is gone.
  * - `Metadata`, `PolicyChanged`: mark or declared metadata only. - `Flip`, `FlipBack`: the authority moves.
- * - `Adopt`: equal content of another tool. - `SourceGone`, `TargetRemoved`, `ObjectDeleted`: clean-up.
+ * - `Adopt`: equal content of another tool. - `AdoptDiffers`: content of another tool that is written over. - `SourceGone`, `TargetRemoved`, `ObjectDeleted`: clean-up.
  * - `Resolved`, `Kept`: people settled a conflict for the source, or for ScaiVault's content as it stands.
  */
 export type Why =
@@ -183,6 +187,7 @@ export type Why =
   | "Flip"
   | "FlipBack"
   | "Adopt"
+  | "AdoptDiffers"
   | "Resolved"
   | "Kept"
   | "SourceGone"

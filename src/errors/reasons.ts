@@ -176,10 +176,13 @@ export const reasons = {
   // Decisions.
   NotOwned: {
     kind: "waiting",
-    hint: "The target exists and is not ours; use adopt: IfEqual, another name, or remove it.",
+    hint: "The target exists and is not ours; use adopt: IfEqual (or WithApproval), another name, or remove it.",
   },
   AdoptRefused: { kind: "waiting", hint: "A controller still owns the Secret; have the other tool release it first." },
-  AdoptDiffers: { kind: "waiting", hint: "The Secret's bytes or type differ from the source; make them equal first." },
+  AdoptDiffers: {
+    kind: "waiting",
+    hint: "The target differs from the source; make them equal first, or see adopt: WithApproval.",
+  },
   Claimed: { kind: "waiting", hint: "Another object claims the same target; remove one of the two." },
   Conflict: {
     kind: "waiting",

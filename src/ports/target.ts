@@ -24,6 +24,8 @@ export interface TargetObservation {
   readonly otherWriter?: string | undefined;
   /** A controller owner that is not ours (Secrets); adoption is refused while it is there. */
   readonly controllerOwner?: string | undefined;
+  /** Name of the object by which the owner of an unmarked Secret lets it be taken over, whatever it holds. */
+  readonly consent?: string | undefined;
   /**
    * The mark alone was taken off: our label is there and every key still belongs to our apply (Secrets). It is ours and
    * may be written or marked anew, although `mark` reads `None`.
@@ -108,8 +110,15 @@ export interface SecretTarget<Ref> {
   /**
    * Takes over what another tool made: reads it once, refuses unless content and type are equal (`AdoptDiffers`) and no
    * controller owns it (`AdoptRefused`), then sets field ownership and mark. Never writes a value, never makes a version.
+   *
+   * With `differs`, which people approved for exactly the state in `observed`: writes the content over what stands there. In
+   * ScaiVault that is a new version; a Secret needs its owner's consent.
    */
-  adopt(ref: Ref, request: WriteRequest, signal: AbortSignal): Promise<WriteResult>;
+  adopt(
+    ref: Ref,
+    request: WriteRequest & { readonly differs?: boolean | undefined },
+    signal: AbortSignal,
+  ): Promise<WriteResult>;
   /** Takes label, mark and field ownership off; the data stays. */
   release(ref: Ref, observed: TargetObservation, signal: AbortSignal): Promise<void>;
   /** Deletes it, fenced; only ever called for an action that the planner allowed. */

@@ -84,6 +84,10 @@ export class PairWorld {
   /** Clusters whose marks are taken over. */
   predecessors: ReadonlySet<string> = new Set();
   knownBefore = false;
+  /** The owner of the Secret consents to a take-over. */
+  consented = false;
+  /** Somebody made the Secret with another type. */
+  otherType = false;
   reverts = 0;
   rights = { read: true, write: true, delete: true };
   /** Living objects by name; the mark's owner may be one of these. */
@@ -256,6 +260,7 @@ export class PairWorld {
           ? { targetEqualsMark: fingerprintMatches(ring, this.targetID(kind), held, print) }
           : {}),
         ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: sameContent(wanted, held) } : {}),
+        ...(kind === "KubernetesSecret" && this.otherType ? { otherType: true } : {}),
       });
     };
     const first = { ...bare, targets: kinds.map((kind) => withValues(kind, secretsFrom)) };
@@ -282,6 +287,7 @@ export class PairWorld {
       content,
       markMoved: this.markMoved,
       knownBefore: this.knownBefore,
+      ...(kind === "KubernetesSecret" && this.consented ? { consented: true } : {}),
       ...(kind === "ScaiVault"
         ? {
             sourceID: vaultSourceIDOf(ring, VAULT_PATH),

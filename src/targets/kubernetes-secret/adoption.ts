@@ -5,10 +5,10 @@ import { controllerOwner } from "./observation.ts";
 import type { KubernetesSecretRef } from "./types.ts";
 
 /**
- * Refuses to take a Secret over unless nobody controls it and it holds exactly this content.
+ * Refuses to take a Secret over unless nobody controls it and its type is that of the content.
  * @throws SyncError AdoptRefused or AdoptDiffers
  */
-export function refuseAdoption(
+export function refuseTakeOver(
   ref: KubernetesSecretRef,
   secret: SecretObject,
   content: RenderedContent,
@@ -20,10 +20,24 @@ export function refuseAdoption(
     throw new SyncError("AdoptRefused", `Secret ${ref.name} is being deleted`, { action });
   }
   if (secret.immutable === true) throw new SyncError("AdoptRefused", `Secret ${ref.name} is immutable`, { action });
-  const found = decodeSecret(secret, new Set(content.keys.keys()));
-  if (found.type !== content.type) {
-    throw new SyncError("AdoptDiffers", `Secret ${ref.name} is of type ${found.type}, not ${content.type}`, { action });
+  const type = decodeSecret(secret, new Set()).type;
+  if (type !== content.type) {
+    throw new SyncError("AdoptDiffers", `Secret ${ref.name} is of type ${type}, not ${content.type}`, { action });
   }
+}
+
+/**
+ * Refuses to take a Secret over unless nobody controls it and it holds exactly this content.
+ * @throws SyncError AdoptRefused or AdoptDiffers
+ */
+export function refuseAdoption(
+  ref: KubernetesSecretRef,
+  secret: SecretObject,
+  content: RenderedContent,
+  action: string,
+): void {
+  refuseTakeOver(ref, secret, content, action);
+  const found = decodeSecret(secret, new Set(content.keys.keys()));
   const differing = differingKeys(found, content);
   if (differing.length > 0) {
     const more = differing.length > 5 ? ` and ${differing.length - 5} more` : "";

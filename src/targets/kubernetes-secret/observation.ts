@@ -67,6 +67,7 @@ export function observationOf(
   const others = [...owners.foreign.keys()].map((name) => (name === "" ? "unnamed" : cleanText(name, 128)));
   const otherWriter = others[0] ?? (owners.written.size > 0 ? `${MANAGER} (Update)` : undefined);
   if (!isLabelled(metadata)) {
+    const consent = metadata.annotations?.[secretMetadata.adoptAnnotation];
     return {
       ...common,
       version: "",
@@ -74,6 +75,7 @@ export function observationOf(
       content: "Unknown",
       metadataAsDeclared: true,
       otherWriter,
+      ...(consent === undefined ? {} : { consent }),
     };
   }
   const text = markAnnotation(metadata);

@@ -24,9 +24,14 @@ export function setManagedFields(entries: readonly ManagedFieldsEntry[]): JsonPa
 /** Sets label and mark. */
 export function setMark(metadata: Metadata, markText: string): JsonPatchOperation[] {
   return [
-    ...setIn("labels", metadata.labels, secretMetadata.managedLabel, LABEL_TRUE),
+    ...setLabel(metadata),
     ...setIn("annotations", metadata.annotations, secretMetadata.markAnnotation, markText),
   ];
+}
+
+/** Sets the label alone. */
+export function setLabel(metadata: Metadata): JsonPatchOperation[] {
+  return setIn("labels", metadata.labels, secretMetadata.managedLabel, LABEL_TRUE);
 }
 
 /** Takes label and mark off. */

@@ -10,13 +10,13 @@ import type {
 import { applyExisting, type KubeClient, keyOf, type PartialObjectMetadata, resources } from "../../runtime/index.ts";
 import type { Clock } from "../../time/clock.ts";
 import { type MarkSeal, markText } from "../marks.ts";
-import { refuseAdoption } from "./adoption.ts";
+import { refuseAdoption, refuseTakeOver } from "./adoption.ts";
 import { checkContent, decodeSecret, encodeData, type SecretObject } from "./content.ts";
 import { attempt, fenceError, notOwned } from "./errors.ts";
 import { type MetadataStore, SecretLookup } from "./lookup.ts";
 import { absent, fenceOf, isLabelled, observationOf, sameStand, targetID, uidOfFence, unknown } from "./observation.ts";
 import { allKeysOurs, dataOwners, keysVersion, markTakenOver, releasedFields, takenOver } from "./ownership.ts";
-import { removeMark, removeToolKeys, setManagedFields } from "./patches.ts";
+import { removeMark, removeToolKeys, setLabel, setManagedFields } from "./patches.ts";
 import type { KubernetesSecretRef } from "./types.ts";
 import { type MarkChange, SecretWriter, type Step } from "./writer.ts";
 
@@ -163,11 +163,16 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     return this.#writer.setMark(step, current, { text, fields });
   }
 
-  async adopt(ref: KubernetesSecretRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
+  async adopt(
+    ref: KubernetesSecretRef,
+    request: WriteRequest & { readonly differs?: boolean | undefined },
+    signal: AbortSignal,
+  ): Promise<WriteResult> {
     const step: Step = { ref, action: `adopt Secret ${keyOf(ref)}`, signal };
     const { action } = step;
     const { content, observed } = request;
     checkContent(content, action);
+    if (request.differs === true) return this.#adoptDiffering(step, request);
     const secret = await this.#readObject({ ...ref, keys: new Set(content.keys.keys()) }, signal);
     if (secret === undefined) throw fenceError(action, "was deleted");
     if (secret.metadata.uid !== uidOfFence(observed.fence)) throw fenceError(action, "was replaced");
@@ -177,6 +182,34 @@ class KubernetesSecretTarget implements SecretTarget<KubernetesSecretRef> {
     const fields: MarkChange["fields"] = (metadata) =>
       takenOver(metadata, content.keys.keys(), this.#writer.time(), true);
     return this.#writer.setMark(step, secret, { text, fields, more: removeToolKeys(secret.metadata) });
+  }
+
+  /**
+   * Label and field ownership first, without a mark and only over the very state that was approved; then an ordinary write.
+   * Stopped in between, it is a Secret of ours that lost its mark, which the next look writes.
+   */
+  async #adoptDiffering(step: Step, request: WriteRequest): Promise<WriteResult> {
+    const { ref, action, signal } = step;
+    const { content, mark, observed } = request;
+    const secret = await this.#readObject({ ...ref, keys: new Set() }, signal);
+    if (secret === undefined) throw fenceError(action, "was deleted");
+    if (fenceOf(secret.metadata) !== observed.fence) throw fenceError(action, "was changed");
+    if (observed.mark.state !== "None" || observed.consent === undefined)
+      throw notOwned(ref.name, "has no consent of its owner to a take-over", action);
+    refuseTakeOver(ref, secret, content, action);
+    const keys = Object.keys(secret.data ?? {});
+    const fields = takenOver(secret.metadata, keys, this.#writer.time(), true);
+    const operations = [setManagedFields(fields), ...setLabel(secret.metadata), ...removeToolKeys(secret.metadata)];
+    const labelled = await this.#writer.patch(step, secret, operations);
+    const current = await this.#writer.takeOver(step, labelled);
+    const version = keysVersion(content.keys.keys());
+    const object = this.#object(ref, content, this.#sealed(ref, { ...mark, targetVersion: version }));
+    const { uid = "" } = current.metadata;
+    const result = await attempt(action, "patch", signal, () =>
+      applyExisting(this.#client, resources.secrets, object, uid, this.#writer.call(ref, signal)),
+    );
+    if (!result.updated) throw fenceError(action, "was deleted or replaced");
+    return this.#wrote(ref, result.metadata, version);
   }
 
   async release(ref: KubernetesSecretRef, observed: TargetObservation, signal: AbortSignal): Promise<void> {

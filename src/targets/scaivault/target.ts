@@ -91,12 +91,23 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
 
   async write(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
     const action = `write ${ref.path}`;
-    const { observed, content } = request;
+    const { observed } = request;
     if (observed.presence === "Unknown") throw observed.failure ?? moved(ref, action);
     if (observed.presence === "SoftDeleted") throw softDeleted(ref, action);
     if (observed.presence === "Present" && observed.mark.state !== "Valid") {
       throw new SyncError("NotOwned", `${ref.path} exists in ScaiVault and is not ours`, { action });
     }
+    return this.#writeOver(ref, request, action, signal);
+  }
+
+  /** A new version over whatever was observed, with the mark; older versions stay as ScaiVault keeps them. */
+  async #writeOver(
+    ref: ScaiVaultRef,
+    request: WriteRequest,
+    action: string,
+    signal: AbortSignal,
+  ): Promise<WriteResult> {
+    const { observed, content } = request;
     this.#checkRoom(action);
     const current = await this.#current(ref, observed, action, signal);
     const version = (current?.version ?? 0) + 1;
@@ -126,8 +137,17 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     return this.#setMark(ref, current, request, signal);
   }
 
-  async adopt(ref: ScaiVaultRef, request: WriteRequest, signal: AbortSignal): Promise<WriteResult> {
+  async adopt(
+    ref: ScaiVaultRef,
+    request: WriteRequest & { readonly differs?: boolean | undefined },
+    signal: AbortSignal,
+  ): Promise<WriteResult> {
     const action = `adopt ${ref.path}`;
+    if (request.differs === true) {
+      const { presence, mark } = request.observed;
+      if (presence !== "Present" || mark.state !== "None") throw moved(ref, action);
+      return this.#writeOver(ref, request, action, signal);
+    }
     const current = await this.#present(ref, request.observed, action, signal);
     const found = await this.#options.client.get(ref.path, this.#context(ref, signal));
     if (found?.version !== current.version) throw moved(ref, action);

@@ -240,6 +240,42 @@ describe("others in ScaiVault", () => {
   });
 });
 
+describe("adopt: WithApproval", () => {
+  const write = (path: string, value: string) => op.scaivault.server.admin.write(path, { data: { value } });
+  it("shows a plan first, writes over what differs when that is approved, and keeps the old content as a version", async () => {
+    await op.aws.put("prod/equal", "the same text");
+    await op.aws.put("prod/other", op.canaries.value("ours"));
+    await op.aws.put("prod/late", op.canaries.value("ours, too"));
+    write("external/aws/equal", "the same text");
+    write("external/aws/other", "theirs");
+    write("external/aws/late", "theirs, too");
+    await op.awsBackend(ns, "aws", tree({ adopt: "WithApproval", maxVersions: 10 }));
+    const found = await held("ApprovalNeeded", "ApprovalNeeded");
+    expect(found.status?.plan).toMatchObject({ add: 0, change: 2, delete: 0 });
+    const versions = () => ["equal", "other", "late"].map((name) => op.stored(`external/aws/${name}`)?.version);
+    await intervals(2);
+    expect(versions()).toEqual([1, 1, 1]);
+    // An approval is for what stood there when it was shown.
+    const hash = (await get())?.plan?.hash ?? "";
+    write("external/aws/late", "theirs, changed");
+    await op.interval();
+    await op.eventually("another plan", async () => ![hash, "", undefined].includes((await get())?.plan?.hash));
+    await op.cluster.patch("FederationBackend", ns, "aws", {
+      metadata: { annotations: { "scaivault.scailabs.ai/approve": hash } },
+    });
+    await intervals(1);
+    expect(versions()).toEqual([1, 1, 2]);
+    await approve();
+    await op.eventually("written over", () => Promise.resolve(versions().join() === "1,2,3"));
+    await ready();
+    expect(op.scaivault.server.admin.peek("external/aws/other")?.versions).toEqual([1, 2]);
+    // From now on it is ours.
+    await op.aws.put("prod/other", op.canaries.value("rotated"));
+    await op.interval();
+    await op.eventually("kept equal", () => Promise.resolve(versions().join() === "1,3,3"));
+  });
+});
+
 describe("suspend", () => {
   it("stops all work; the copies stay", async () => {
     await fill(2);

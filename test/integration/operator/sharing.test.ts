@@ -305,6 +305,70 @@ describe("one target, two objects", () => {
     expect(await secret(billing, "adopt")).toBe("next value");
   });
 
+  it("takes over what differs once its owner consents and the plan is approved, never while a controller owns it", async () => {
+    const { billing } = op.ns;
+    await op.aws.put("over", "the value");
+    const ownerReferences = [
+      {
+        apiVersion: "argoproj.io/v1alpha1",
+        kind: "Application",
+        name: "app",
+        uid: "11111111-2222-3333-4444-555555555555",
+        controller: true,
+      },
+    ];
+    await op.cluster.kube.request({
+      method: "POST",
+      path: `/api/v1/namespaces/${billing}/secrets?fieldManager=somebody`,
+      body: {
+        apiVersion: "v1",
+        kind: "Secret",
+        metadata: { name: "over", labels: { team: "x" }, ownerReferences },
+        stringData: { value: "another value", more: "theirs" },
+      },
+    });
+    op.scaivault.server.admin.write(`environments/${billing}/over`, { data: { value: "in ScaiVault" } });
+    const made = await op.cluster.get("Secret", billing, "over");
+    const patch = (metadata: object) => op.cluster.patch("Secret", billing, "over", { metadata }, "somebody");
+    const source = { backendRef: { name: "aws" }, path: "over" };
+    const wanted = copy(billing, "over", source, {
+      adopt: "WithApproval",
+      targets: { scaivault: { path: `environments/${billing}/over`, maxVersions: 5 }, kubernetesSecret: {} },
+    });
+    await op.cluster.apply(wanted);
+    await op.verdict("SecretSync", billing, "over", "False AdoptRefused");
+    await patch({ ownerReferences: null });
+    await op.interval();
+    const refused = await op.verdict("SecretSync", billing, "over", "False AdoptDiffers");
+    expect(condition(refused, "Ready")?.message).toContain("scaivault.scailabs.ai/adopt");
+    await patch({ annotations: { "scaivault.scailabs.ai/adopt": "another-object" } });
+    await op.interval();
+    await op.verdict("SecretSync", billing, "over", "False AdoptDiffers");
+    await patch({ annotations: { "scaivault.scailabs.ai/adopt": "over" } });
+    await op.interval();
+    const shown = await op.verdict("SecretSync", billing, "over", "True ApprovalNeeded", { type: "ApprovalNeeded" });
+    await op.eventually("both wait", async () => {
+      const { status } = (await op.cluster.sync(billing, "over")) ?? shown;
+      return status?.plan?.change === 2;
+    });
+    expect(await secret(billing, "over")).toBe("another value");
+    expect(op.stored(`environments/${billing}/over`)?.version).toBe(1);
+    const hash = (await op.cluster.sync(billing, "over"))?.status?.plan?.hash;
+    await op.cluster.patch("SecretSync", billing, "over", {
+      metadata: { annotations: { "scaivault.scailabs.ai/approve": hash } },
+    });
+    await op.eventually("taken over", async () => (await secret(billing, "over")) === "the value");
+    await op.ready(billing, "over");
+    const after = await op.cluster.get("Secret", billing, "over");
+    expect(after?.metadata.uid).toBe(made?.metadata.uid);
+    expect(Object.keys(after?.data ?? {})).toEqual(["value"]);
+    expect(after?.metadata.labels).toMatchObject({ team: "x", [MANAGED]: "true" });
+    expect(op.stored(`environments/${billing}/over`)?.version).toBe(2);
+    await op.aws.put("over", "next value");
+    await op.interval();
+    await op.eventually("kept equal", async () => (await secret(billing, "over")) === "next value");
+  });
+
   it("an ESO Secret is observed, refused, adopted, handed back and updated by ESO again, bytes and uid unchanged", async () => {
     const { billing } = op.ns;
     const eso = {
