@@ -331,11 +331,9 @@ describe("one target, two objects", () => {
     const made = await op.cluster.get("Secret", billing, "over");
     const patch = (metadata: object) => op.cluster.patch("Secret", billing, "over", { metadata }, "somebody");
     const source = { backendRef: { name: "aws" }, path: "over" };
-    const wanted = copy(billing, "over", source, {
-      adopt: "WithApproval",
-      targets: { scaivault: { path: `environments/${billing}/over`, maxVersions: 5 }, kubernetesSecret: {} },
-    });
-    await op.cluster.apply(wanted);
+    const scaivault = { path: `environments/${billing}/over`, maxVersions: 5 };
+    const wanted = (targets: object) => copy(billing, "over", source, { adopt: "WithApproval", targets });
+    await op.cluster.apply(wanted({ kubernetesSecret: {} }));
     await op.verdict("SecretSync", billing, "over", "False AdoptRefused");
     await patch({ ownerReferences: null });
     await op.interval();
@@ -345,6 +343,7 @@ describe("one target, two objects", () => {
     await op.interval();
     await op.verdict("SecretSync", billing, "over", "False AdoptDiffers");
     await patch({ annotations: { "scaivault.scailabs.ai/adopt": "over" } });
+    await op.cluster.apply(wanted({ scaivault, kubernetesSecret: {} }));
     await op.interval();
     const shown = await op.verdict("SecretSync", billing, "over", "True ApprovalNeeded", { type: "ApprovalNeeded" });
     await op.eventually("both wait", async () => {
