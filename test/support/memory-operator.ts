@@ -438,6 +438,11 @@ export class MemoryOperator {
     if (object !== undefined) this.#upsert(this.caches.syncs, object, { annotations });
   }
 
+  annotateBackend(name: string, annotations: Record<string, string>): void {
+    const object = this.caches.backends.get(`team/${name}`);
+    if (object !== undefined) this.#upsert(this.caches.backends, object, { annotations });
+  }
+
   /** Somebody else writes the status. */
   editStatus(name: string, status: unknown): void {
     const object = this.caches.syncs.get(`team/${name}`);

@@ -33,8 +33,7 @@ export async function settleDown(stage: Stage): Promise<void> {
   );
   stage.judge.look();
   for (const cluster of CLUSTERS)
-    for (const object of OBJECTS)
-      if (stage.op(cluster).caches.syncs.get(`team/${object}`) !== undefined) checkStatus(stage, cluster, object);
+    for (const object of OBJECTS) if (stage.has(cluster, object)) checkStatus(stage, cluster, object);
 }
 
 /** Everything that the operators wrote so far, each as one distinct line. */
@@ -53,10 +52,6 @@ function writes(stage: Stage): string[] {
   return [...scaivault, ...kube];
 }
 
-interface Spec {
-  readonly authority?: string;
-}
-
 function checkStatus(stage: Stage, cluster: ClusterName, object: ObjectName): void {
   const { conditions = [] } = stage.status(cluster, object);
   const ready = conditions.find(({ type }) => type === "Ready");
@@ -73,9 +68,9 @@ function checkStatus(stage: Stage, cluster: ClusterName, object: ObjectName): vo
     return;
   }
   if (row.kind !== "ok") return say("Ready with a reason that is not");
-  const { spec } = stage.op(cluster).caches.syncs.get(`team/${object}`) as unknown as { spec: Spec };
+  const authority = stage.authority(cluster, object);
   for (const secret of SECRETS)
-    if (objectOf(secret) === object) checkSecret(stage, cluster, secret, ready.reason, spec, say);
+    if (objectOf(secret) === object) checkSecret(stage, cluster, secret, ready.reason, authority, say);
 }
 
 function checkSecret(
@@ -83,24 +78,26 @@ function checkSecret(
   cluster: ClusterName,
   secret: SecretName,
   reason: string,
-  spec: Spec,
+  authority: string,
   say: (what: string) => void,
 ): void {
   const source = labelOf(stage.current(secret));
   const stored = stage.server.admin.peek(vaultPath(secret));
   const vault = stored?.deleted === true ? "" : labelOf(stored?.data);
-  const copy = labelOf(stage.op(cluster).secrets.copies.get(secretKey(secret))?.keys.get("value"));
+  const own = labelOf(stage.op(cluster).secrets.copies.get(secretKey(secret))?.keys.get("value"));
+  const [isTree, hasSecret] = [objectOf(secret) !== secret, objectOf(secret) !== "fed"];
+  const copy = hasSecret ? own : vault;
   const sides = `${secret}: source ${source || "none"}, ScaiVault ${vault || "none"}, Secret ${copy || "none"}`;
-  const retained = objectOf(secret) === "tree" && source === "";
+  const retained = isTree && source === "";
   if (retained) return;
-  if (spec.authority === "ScaiVault") {
+  if (authority === "ScaiVault") {
     if (vault !== copy || vault === "") say(sides);
     if (reason === "Retired" && source !== "") say(sides);
     return;
   }
   if (reason === "SourceGoneRetained" ? source !== "" : false) say(sides);
   if (reason === "SourceGoneRetained") return;
-  const kept = reason === "ScaiVaultKept" || objectOf(secret) === "tree";
+  const kept = reason === "ScaiVaultKept" || isTree;
   if (vault !== copy || vault === "") say(sides);
   else if (!kept && source !== vault) say(sides);
 }

@@ -13,10 +13,13 @@ export const INTERVAL = 5 * MINUTE;
 export const CLUSTERS = ["east", "west"] as const;
 export type ClusterName = (typeof CLUSTERS)[number];
 /** Secrets of the old store below `prod/`, and their paths in ScaiVault below `env/`. */
-export const SECRETS = ["a", "b", "tree/x", "tree/y"] as const;
+export const SECRETS = ["a", "b", "tree/x", "tree/y", "fed/x", "fed/y"] as const;
 export type SecretName = (typeof SECRETS)[number];
-/** SecretSyncs that exist in each cluster. `foreign` targets a path that the namespace has no right to. */
-export const OBJECTS = ["a", "b", "tree", "foreign"] as const;
+/**
+ * SecretSyncs that exist in each cluster, and `fed`, a FederationBackend that copies a tree. `foreign` targets a path that the
+ * namespace has no right to.
+ */
+export const OBJECTS = ["a", "b", "tree", "foreign", "fed"] as const;
 export type ObjectName = (typeof OBJECTS)[number];
 
 /** Policies of a SecretSync as a step sets them. */
@@ -41,7 +44,7 @@ const tenancy = [
 
 /** The object of a secret, and its Secret. */
 export const objectOf = (secret: SecretName): ObjectName =>
-  secret.startsWith("tree/") ? "tree" : (secret as "a" | "b");
+  (secret.includes("/") ? secret.slice(0, secret.indexOf("/")) : secret) as ObjectName;
 export const secretKey = (secret: SecretName): string => `team/${secret.replace("/", "-")}`;
 export const vaultPath = (secret: SecretName): string => `env/${secret}`;
 export const sourcePath = (secret: SecretName): string => `prod/${secret}`;
@@ -129,6 +132,17 @@ export class Stage {
   apply(cluster: ClusterName, object: ObjectName, change: SpecChange): void {
     const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined));
     const flip = change.authority === "ScaiVault" && change.conflictResolution === undefined;
+    if (object === "fed") {
+      this.op(cluster).backend(
+        {
+          awsSecretsManager: { region: "us-east-1", auth: { secretRef: { name: "aws" } } },
+          syncInterval: "5m",
+          federation: { ...tree, ...given, ...(flip ? { conflictResolution: "local_wins" } : {}) },
+        },
+        "fed",
+      );
+      return;
+    }
     this.op(cluster).sync(object, {
       ...shapes[object],
       ...given,
@@ -173,7 +187,20 @@ export class Stage {
   }
 
   status(cluster: ClusterName, object: ObjectName): SeenStatus {
-    return this.op(cluster).status(object);
+    return object === "fed" ? this.op(cluster).backendStatus("fed") : this.op(cluster).status(object);
+  }
+
+  /** Whether the object exists. */
+  has(cluster: ClusterName, object: ObjectName): boolean {
+    const { backends, syncs } = this.op(cluster).caches;
+    return (object === "fed" ? backends : syncs).get(`team/${object}`) !== undefined;
+  }
+
+  /** The authority that an object declares. */
+  authority(cluster: ClusterName, object: ObjectName): string {
+    const { backends, syncs } = this.op(cluster).caches;
+    const { spec } = (object === "fed" ? backends : syncs).get(`team/${object}`) as unknown as { spec: Declared };
+    return (object === "fed" ? spec.federation?.authority : spec.authority) ?? "Source";
   }
 
   async close(): Promise<void> {
@@ -200,7 +227,12 @@ export class Stage {
 }
 
 const from = (path: string) => ({ backendRef: { name: "aws" }, path });
-const shapes: Record<ObjectName, object> = {
+interface Declared {
+  readonly authority?: string;
+  readonly federation?: { readonly authority?: string };
+}
+const tree = { mode: "sync", pathMapping: [{ scaivaultPath: "env/fed/**", sourcePath: "prod/fed/**" }] };
+const shapes: Record<Exclude<ObjectName, "fed">, object> = {
   a: { source: from("prod/a"), targets: { scaivault: { path: "env/a", tags: ["team"] }, kubernetesSecret: {} } },
   b: { source: from("prod/b"), targets: { scaivault: { path: "env/b" }, kubernetesSecret: {} } },
   tree: {

@@ -50,7 +50,7 @@ export type Step =
 
 const secret = fc.constantFrom(...SECRETS);
 const cluster = fc.constantFrom(...CLUSTERS);
-const object = fc.constantFrom<ObjectName>("a", "b", "tree");
+const object = fc.constantFrom<ObjectName>("a", "b", "tree", "fed");
 const one = <D extends string>(...names: D[]) => fc.constantFrom(...names);
 const change: fc.Arbitrary<SpecChange> = fc.record({
   authority: fc.constantFrom(undefined, "Source" as const, "ScaiVault" as const),
@@ -233,5 +233,7 @@ function approve(stage: Stage, nth: number): void {
   if (chosen === undefined) return;
   stage.judge.seen.add(`approved ${chosen.what}`);
   stage.judge.approves(chosen.name, chosen.which);
-  stage.op(chosen.name).annotate(chosen.which, { "scaivault.scailabs.ai/approve": chosen.hash });
+  const annotations = { "scaivault.scailabs.ai/approve": chosen.hash };
+  if (chosen.which === "fed") stage.op(chosen.name).annotateBackend("fed", annotations);
+  else stage.op(chosen.name).annotate(chosen.which, annotations);
 }
