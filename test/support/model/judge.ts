@@ -156,7 +156,9 @@ export class Judge {
     const label = labelOf(made.data);
     this.seen.add("ScaiVault written");
     if (secret === undefined) return this.#say(`${path} was written and is nobody's target`);
-    if (under !== undefined && canonical(under.data) === canonical(made.data))
+    // ScaiVault has no check-and-set: two clusters that both see nothing there both write, once.
+    const raced = under?.version === 1 && under.createdBy === this.#identity;
+    if (under !== undefined && !raced && canonical(under.data) === canonical(made.data))
       this.#say(`version ${made.version} of ${path} has the content of the one before (${label})`);
     if (this.#current.get(secret)?.has(label) !== true)
       this.#say(`${path} was written with ${label}, which ${sourcePath(secret)} did not show`);
