@@ -8,7 +8,7 @@ import { play, step } from "../../support/model/steps.ts";
 import { settleDown } from "../../support/model/rest.ts";
 import { Stage } from "../../support/model/stage.ts";
 
-const RUNS = Number(process.env["MODEL_RUNS"] ?? 120);
+const RUNS = Number(process.env["MODEL_RUNS"] ?? 80);
 const DEFAULT_SEED = 20_260_101;
 const SEED = Number(process.env["MODEL_SEED"] ?? DEFAULT_SEED);
 const HAPPENS = ["ScaiVault written", "Secret written", "ScaiVault restored", "cluster restored", "approved plan"];
