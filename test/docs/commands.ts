@@ -41,11 +41,6 @@ export const notRun: readonly NotRun[] = [
     why: "the secret is made by the AWS command line, which is not here",
     instead: "test/integration/cli/config.test.ts",
   },
-  {
-    command: /^scaivault-operator verify /,
-    why: "needs the configuration and the keys that only the operator's pod has",
-    instead: "test/integration/cli/verify.test.ts",
-  },
   { command: /^vault auth enable /, why: "the stage's Vault has it already, with logins of others" },
   { command: /^vault operator unseal/, why: "asks for a key" },
   { command: /^kubectl logs /, why: "no kubelet: the operator runs as a process, not in a pod" },
