@@ -10,7 +10,7 @@ import {
   tagGlobRule,
 } from "./federation-rules.ts";
 import { printableRule, scaivaultPathRule, scaivaultPlainPathRule, sourcePathRules } from "./grammar.ts";
-import { MAX_MAPPINGS } from "./names.ts";
+import { MAX_COPIES, MAX_MAPPINGS } from "./names.ts";
 import { described } from "./rules.ts";
 import { adoptPolicies, authorities, conflictResolutions } from "./secret-sync.ts";
 
@@ -147,8 +147,8 @@ export const federationStatus = described(
   z.object({
     counts: described(counts, "How the secrets of the tree stand.").optional(),
     copies: described(
-      z.array(statusText("ScaiVault path, as a mapping has it.", 512)).max(2 * MAX_MAPPINGS),
-      "Where copies of this tree may stand, with runsIn Operator: its mappings, and earlier ones until cleanupPolicy is done with them.",
+      z.array(statusText("ScaiVault path, as a mapping has it.", 512)).max(MAX_COPIES),
+      "Where copies of the operator may stand: its mappings, and earlier ones until cleanupPolicy is done with them; with runsIn ScaiVault those whose marks are not released yet, and orphans.",
       [],
       { "x-kubernetes-list-type": "set" },
     ).optional(),

@@ -74,3 +74,5 @@ export const MAX_DATA_KEYS = 100;
 
 /** Most entries of `federation.pathMapping`; more would cost the API server too much to compare (tried). */
 export const MAX_MAPPINGS = 64;
+/** Most paths in `status.federation.copies`. */
+export const MAX_COPIES = 2 * MAX_MAPPINGS;

@@ -240,14 +240,15 @@ export class BackendController {
   }
 }
 
-/** The id of a registration outlives a spec that cannot be read: without it, it would be nobody's. */
+/** The id of a registration, and where copies are, outlive a spec that cannot be read: without them, they would be nobody's. */
 function withRecord(
   next: FederationBackendStatus,
   { previous }: BackendStatusInput,
   readable: boolean,
 ): FederationBackendStatus {
   const recorded = previous?.federation;
-  if (readable || recorded?.id === undefined || next === previous) return next;
+  const nothing = recorded?.id === undefined && recorded?.copies === undefined;
+  if (readable || nothing || next === previous) return next;
   return { ...next, federation: { ...recorded, ...next.federation } };
 }
 

@@ -164,7 +164,10 @@ async function evaluated(
     (other) => stillClaims(world, other, target),
     predecessors(world, target, marks),
   );
-  const winner = leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent);
+  // What takes no copies at all is nobody's to claim.
+  const isReadOnly = observation.failure?.reason === "ReadOnlyPath";
+  const claim = () => (leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent));
+  const winner = isReadOnly ? undefined : claim();
   const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
   return {
     target,

@@ -1,6 +1,7 @@
 import type { FederationBackend } from "../api/index.ts";
 import { effectiveBackend, effectiveFederation, type EffectiveFederation } from "../api/index.ts";
 import { registrationName, type RegistrationView } from "../decide/index.ts";
+import type { TargetObservation } from "../ports/index.ts";
 import type { Reason } from "../errors/index.ts";
 import type { RegistrationConflicts, RegistrationHealth } from "../model/index.ts";
 
@@ -19,6 +20,12 @@ export interface RegistrationMemory {
   readonly name: string;
   id: string | undefined;
   announcedMs: number | undefined;
+  /** Where copies of the operator's stand, as mappings name them: those to be taken over, and orphans. */
+  copies: readonly string[];
+  /** While their marks are released: those that still bear one, and how they were seen. */
+  marked: Map<string, TargetObservation> | undefined;
+  /** ScaiVault takes no metadata on paths that it syncs: marks stay. */
+  keepsMarks: boolean;
   /** The operator runs the federation now, and the registration is gone; status has to drop its id yet. */
   retired: boolean;
   /** The answer to a creation was lost: it may have been made all the same. */
@@ -80,6 +87,9 @@ export function newMemory(cluster: string, backend: FederationBackend): Registra
     name: registrationName(cluster, namespace, name),
     id,
     announcedMs: announcedMs(backend),
+    copies: backend.status?.federation?.copies ?? [],
+    marked: undefined,
+    keepsMarks: false,
     retired: false,
     // A creation that was announced before this term may have been sent.
     uncertain: announcedMs(backend) !== undefined,
@@ -107,6 +117,7 @@ export function viewOf(memory: RegistrationMemory): RegistrationView {
     name,
     id,
     announcedMs: since,
+    copies: memory.copies,
     mode,
     registeredMode,
     syncIntervalMs,

@@ -4,6 +4,7 @@ import { SyncError } from "../errors/index.ts";
 import type { FederatedBackend, WantedRegistration } from "../model/index.ts";
 import type { FederationCall } from "../ports/index.ts";
 import { checkCredentialHost, federationOf } from "./registration-checks.ts";
+import { registrationFor } from "./registration-handover.ts";
 import type { RegistrationListing } from "./registration-listing.ts";
 import { announcedMs, type RegistrationMemory, type RegistrationSubject } from "./registration-state.ts";
 import type { World } from "./world.ts";
@@ -44,9 +45,13 @@ export interface RegistrationJob {
  */
 export async function stepRegistration(job: RegistrationJob): Promise<StepResult> {
   const { memory, declared, subject } = job;
-  const wanted = wantedRegistration(memory.name, declared);
-  memory.mode = wanted.mode;
   const { byID, byName } = await findRegistration(job);
+  // What somebody else made is compared with what is declared, whatever comes first.
+  const isForeign = byID === undefined && byName !== undefined && memory.announcedMs === undefined;
+  const wanted = isForeign
+    ? wantedRegistration(memory.name, declared)
+    : registrationFor(job.world, subject, memory, declared);
+  memory.mode = wanted.mode;
   const step = decideRegistration({
     wanted,
     recordedID: memory.id,

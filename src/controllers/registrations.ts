@@ -4,7 +4,6 @@ import {
   registrationDiff,
   type RegistrationReport,
   reportRegistration,
-  wantedRegistration,
 } from "../decide/index.ts";
 import { type SyncError, toSyncError } from "../errors/index.ts";
 import type { FederationCall } from "../ports/index.ts";
@@ -14,6 +13,7 @@ import { indexes } from "./caches.ts";
 import { checkRegistrationRights, declaredRegistration, federationOf } from "./registration-checks.ts";
 import { authMethodOf, writeCredentials } from "./registration-credentials.ts";
 import { ensureRegistrationFinalizer, finalizeRegistration, retireRegistration } from "./registration-finalize.ts";
+import { registrationFor, releaseMarks } from "./registration-handover.ts";
 import { RegistrationListing } from "./registration-listing.ts";
 import { handleSyncRequest, lookAtHealth, type SyncRequestResult } from "./registration-look.ts";
 import {
@@ -127,10 +127,17 @@ export class Registrations {
 
   /** How the registration of an object stands; undefined when it has none. Before it was looked at, what status recorded. */
   report(backend: FederationBackend): RegistrationReport | undefined {
-    const { namespace, name, uid } = backend.metadata;
-    const known = this.#memories.get(`${namespace}/${name}`);
-    const memory = known?.uid === uid ? known : newMemory(this.#world.cluster, backend);
+    const { namespace, name } = backend.metadata;
+    const memory = this.#memoryOf(`${namespace}/${name}`, backend);
     return this.has(backend) ? reportRegistration(viewOf(memory), this.#world.clock.now()) : undefined;
+  }
+
+  /** What this term knows of an object; at first, and after the operator ran it, what status says. */
+  #memoryOf(key: string, backend: FederationBackend): RegistrationMemory {
+    const known = this.#memories.get(key);
+    const returns = known?.retired === true && registrationSubject(backend) !== undefined;
+    const holds = known?.uid === backend.metadata.uid && !returns;
+    return holds ? known : newMemory(this.#world.cluster, backend);
   }
 
   #due(object: KubeObject, lane: Lane): void {
@@ -171,7 +178,7 @@ export class Registrations {
       return {};
     }
     const before = this.#memories.get(key);
-    const memory = before?.uid === view.object.metadata.uid ? before : newMemory(this.#world.cluster, view.object);
+    const memory = this.#memoryOf(key, view.object);
     this.#memories.set(key, memory);
     if (!this.#compares) this.#queue.addAfter(ALL, LISTING_MS, "refresh");
     this.#compares = true;
@@ -200,7 +207,6 @@ export class Registrations {
       // What the operator copied itself is its own clean-up.
       return subject === undefined ? {} : this.#finalize(job, call);
     if (subject === undefined) return this.#retire(key, backend, memory, call);
-    memory.retired = false;
     if (backend.spec.suspend === true) {
       memory.problem = { reason: "BackendSuspended", message: "spec.suspend is true" };
       return {};
@@ -232,7 +238,11 @@ export class Registrations {
     for (let steps = 0; steps < MAX_STEPS && outcome === "Again"; steps += 1)
       outcome = await stepRegistration({ world, listing, subject, memory, declared, call, notBeforeMs });
     if (outcome === "Announced") return {};
-    const awaited = memory.pendingSync !== undefined || memory.lookedMs === undefined || memory.under !== undefined;
+    // While marks are released ScaiVault was asked already.
+    const awaited =
+      memory.pendingSync !== undefined ||
+      memory.lookedMs === undefined ||
+      (memory.under !== undefined && memory.marked === undefined);
     const looked = memory.lookedMs ?? -Infinity;
     if (awaited || clock.monotonic() - looked >= this.#lookEveryMs() - 1_000) {
       if (!(await lookAtHealth(world, memory, call))) {
@@ -241,6 +251,9 @@ export class Registrations {
       }
     }
     if (outcome === "Waits" && memory.health?.status === "healthy") return { requeueAfterMs: 0, lane: "change" };
+    const handover = await releaseMarks(world, subject, memory, call.signal);
+    // Others have their turn between; then comes what is declared.
+    if (handover === "More" || handover === "Done") return { requeueAfterMs: 0, lane: "refresh" };
     const request = await handleSyncRequest(world, subject, memory, this.#requests, call);
     return this.#next(memory, request);
   }
@@ -418,7 +431,7 @@ export class Registrations {
     const ca = found.config?.get("ca_cert_pem");
     const method = found.config?.get("auth_method") === "token" ? "token" : "approle";
     const declared = declaredRegistration(subject, { authMethod: method, ca: typeof ca === "string" ? ca : undefined });
-    return registrationDiff(wantedRegistration(memory.name, declared), found).fields.length > 0;
+    return registrationDiff(registrationFor(this.#world, subject, memory, declared), found).fields.length > 0;
   }
 }
 

@@ -198,6 +198,9 @@ export class TreeController {
     const memory = this.#trees.get(backendKey);
     if (memory?.members.has(path) !== true) return undefined;
     if (memory.tree.subject.refusal !== undefined) return {};
+    // ScaiVault may run it since a moment ago.
+    const object = this.#world.caches.backends.get(backendKey);
+    if (object !== undefined && runsInScaiVault(object)) return undefined;
     const { wrote } = memory;
     const next = await this.#evaluator.evaluate(memory, path, lane, signal);
     this.#hooks.changed(backendKey, memory.isComplete && !(memory.wrote && wrote) && !memory.isUnderway(path));

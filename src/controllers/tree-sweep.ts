@@ -167,6 +167,8 @@ export async function finalizeTree(
 /** What stands in status: the mappings' paths, and those of earlier ones until clean-up is done with them. */
 export function shownCopies(memory: TreeMemory): string[] {
   const { tree, strays } = memory;
+  // A tree that is refused, or suspended, has its copies all the same.
+  if (tree.mappings.length === 0) return [...(tree.backend.status?.federation?.copies ?? [])];
   const now = tree.mappings.map(({ scaivaultPath }) => scaivaultPath);
   const kept =
     tree.federation.cleanupPolicy !== "Delete"

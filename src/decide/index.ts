@@ -34,6 +34,14 @@ export {
   writeMark,
 } from "./mark.ts";
 export {
+  type FormerCopies,
+  formerCopies,
+  handoverRegistration,
+  isHeldBy,
+  isVerified,
+  recordedAfter,
+} from "./handover.ts";
+export {
   holdsPath,
   isTree,
   lowerDash,

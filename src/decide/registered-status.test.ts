@@ -15,6 +15,7 @@ const view: RegistrationView = {
   name: "k8s_eu-1_platform_vault",
   id: "fed_1",
   announcedMs: undefined,
+  copies: [],
   mode: "proxy",
   registeredMode: "proxy",
   syncIntervalMs: 900_000,

@@ -19,6 +19,7 @@ const view: RegistrationView = {
   name: "k8s_eu-1_platform_aws",
   id: "fed_1",
   announcedMs: undefined,
+  copies: [],
   mode: "sync",
   registeredMode: "sync",
   syncIntervalMs: 900_000,

@@ -9,6 +9,8 @@ export interface RegistrationView {
   /** Undefined until it is registered. */
   readonly id: string | undefined;
   readonly announcedMs: number | undefined;
+  /** Where copies of the operator's stand yet. */
+  readonly copies: readonly string[];
   /** Mode that is wanted; that is registered once no step waits. */
   readonly mode: "proxy" | "sync";
   readonly registeredMode: "proxy" | "sync" | undefined;
@@ -145,6 +147,7 @@ function statusOf(view: RegistrationView, conflicts: number): FederationStatus {
       ? {}
       : { counts: { found: synced + failed + conflicts, inSync: synced, failed, conflicts, held: 0 } }),
     name: view.name,
+    ...(view.copies.length === 0 ? {} : { copies: [...view.copies] }),
     ...(id === undefined ? {} : { id }),
     ...(view.registeredMode === undefined ? {} : { mode: view.registeredMode }),
     ...(health === undefined
