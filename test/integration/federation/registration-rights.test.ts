@@ -246,17 +246,19 @@ describe("SecretSyncs beside it", () => {
     await op.verdict("SecretSync", stage.ns, "through", "False BackendNotReadable");
   });
 
-  it("cannot write below its proxied mapping: ReadOnlyPath, and the Secret is kept all the same", async () => {
+  it("cannot write below its proxied mapping: ReadOnlyPath, and the Secret that is there is kept", async () => {
     await op.aws.put("plain/db", '{"user":"u"}');
     await op.awsBackend(stage.ns, "plain");
-    await stage.applyVault("front");
-    await stage.ready("front");
     const source = { backendRef: { name: "plain" }, path: "plain/db" };
     const targets = { kubernetesSecret: {}, scaivault: { path: "external/front/db" } };
     await op.cluster.apply(sync(stage.ns, "below", { source, targets }));
+    await op.ready(stage.ns, "below");
+    // The SecretSync is the older of the two: what takes no copies is nobody's to claim all the same.
+    await stage.applyVault("front");
+    await stage.ready("front");
+    await op.interval();
     await op.verdict("SecretSync", stage.ns, "below", "False ReadOnlyPath", { virtualMs: 60_000 });
-    const data = async () => JSON.stringify(await op.cluster.secretData(stage.ns, "below"));
-    await op.eventually("the Secret is there", async () => (await data()) === '{"user":"u"}', { virtualMs: 60_000 });
+    expect(await op.cluster.secretData(stage.ns, "below")).toEqual({ user: "u" });
     await op.cluster.delete("SecretSync", stage.ns, "below");
   });
 });
