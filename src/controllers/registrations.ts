@@ -1,21 +1,18 @@
 import { annotations, effectiveBackend, type FederationBackend } from "../api/index.ts";
-import {
-  type DeclaredRegistration,
-  registrationDiff,
-  type RegistrationReport,
-  reportRegistration,
-} from "../decide/index.ts";
+import { type RegistrationReport, reportRegistration } from "../decide/index.ts";
 import { type SyncError, toSyncError } from "../errors/index.ts";
 import type { FederationCall } from "../ports/index.ts";
 import { type KubeObject, keyOf, type Lane, WorkQueue, type WorkResult } from "../runtime/index.ts";
 import { errorFields } from "../telemetry/index.ts";
 import { indexes } from "./caches.ts";
-import { checkRegistrationRights, declaredRegistration, federationOf } from "./registration-checks.ts";
-import { authMethodOf, writeCredentials } from "./registration-credentials.ts";
+import { checkRegistrationRights, federationOf } from "./registration-checks.ts";
+import { RegistrationDeclarations } from "./registration-declarations.ts";
 import { ensureRegistrationFinalizer, finalizeRegistration, retireRegistration } from "./registration-finalize.ts";
-import { registrationFor, releaseMarks } from "./registration-handover.ts";
+import { releaseMarks } from "./registration-handover.ts";
 import { RegistrationListing } from "./registration-listing.ts";
-import { handleSyncRequest, lookAtHealth, type SyncRequestResult } from "./registration-look.ts";
+import { isAnother } from "./registration-compare.ts";
+import { handleSyncRequest, lookAtHealth } from "./registration-look.ts";
+import { isLookDue, nextLook, SETTLE_MS, settleMs } from "./registration-pace.ts";
 import {
   announcedMs,
   newMemory,
@@ -25,38 +22,21 @@ import {
   viewOf,
 } from "./registration-state.ts";
 import { type StepResult, stepRegistration } from "./registration-step.ts";
-import { Reverts } from "./reverts.ts";
 import { SyncRequests } from "./sync-requests.ts";
 import { viewBackend } from "./views.ts";
 import type { World } from "./world.ts";
 
 /** All registrations are compared with one listing this often, in milliseconds. */
 const LISTING_MS = 60_000;
-/** No backend's status is asked for more often than this when nothing is awaited. */
-const LOOK_MS = 60_000;
-/** Until a backend settles (its first sync, a store that comes back) it is looked at this often. */
-const SETTLE_MS = 20_000;
 const REFUSED_RETRY_MS = 60_000;
 /** While ScaiVault does not answer it is asked this often, for all backends together. */
 const PROBE_MS = 10_000;
 const ofScaiVault: ReadonlySet<string> = new Set(["ScaiVaultUnavailable", "ScaiVaultDenied"]);
 const FINALIZE_RETRY_MS = 30_000;
-/** Part of the calls a minute that routine looks may take; the rest is for people's changes. */
-const ROUTINE_PART = 0.4;
-/** The same for those that are not as they should be. */
-const SETTLE_PART = 0.2;
-/** Calls that a look at one backend takes, its conflicts among them. */
-const CALLS_A_LOOK = 1.5;
 /** Steps of one reconcile; more than any edit needs. */
 const MAX_STEPS = 8;
 /** Key in the queue that stands for the listing of all. */
 const ALL = "";
-
-interface WrittenCredential {
-  readonly basis: string;
-  readonly authMethod: "approle" | "token";
-  readonly atMs: number;
-}
 
 /** What registrations ask of those who run them. */
 export interface RegistrationHooks {
@@ -76,9 +56,7 @@ export class Registrations {
   readonly #memories = new Map<string, RegistrationMemory>();
   readonly #listing: RegistrationListing | undefined;
   readonly #requests = new SyncRequests();
-  readonly #reverts: Reverts;
-  /** Versions of the Secrets that stand at ScaiVault paths, and when that was last looked at (monotonic). */
-  readonly #credentials = new Map<string, WrittenCredential>();
+  readonly #declarations: RegistrationDeclarations;
   readonly #unsubscribe: (() => void)[] = [];
   /** The next listing of all has a time. */
   #compares = false;
@@ -87,7 +65,7 @@ export class Registrations {
     this.#world = world;
     this.#hooks = hooks;
     this.#queue = new WorkQueue({ clock: world.clock });
-    this.#reverts = new Reverts(() => world.clock.monotonic());
+    this.#declarations = new RegistrationDeclarations(world);
     const backends = world.scaivault?.federation.backends;
     this.#listing = backends === undefined ? undefined : new RegistrationListing(backends, world.clock);
   }
@@ -229,75 +207,24 @@ export class Registrations {
     call: FederationCall,
   ): Promise<WorkResult> {
     const world = this.#world;
-    const { clock } = world;
-    const declared = await this.#declare(subject, call.signal);
+    const declared = await this.#declarations.of(subject, call.signal);
     const listing = this.#listing;
     if (listing === undefined) throw toSyncError(undefined);
-    const notBeforeMs = clock.monotonic() - LISTING_MS;
+    const notBeforeMs = world.clock.monotonic() - LISTING_MS;
     let outcome: StepResult = "Again";
     for (let steps = 0; steps < MAX_STEPS && outcome === "Again"; steps += 1)
       outcome = await stepRegistration({ world, listing, subject, memory, declared, call, notBeforeMs });
     if (outcome === "Announced") return {};
-    // While marks are released ScaiVault was asked already.
-    const awaited =
-      memory.pendingSync !== undefined ||
-      memory.lookedMs === undefined ||
-      (memory.under !== undefined && memory.marked === undefined);
-    const looked = memory.lookedMs ?? -Infinity;
-    if (awaited || clock.monotonic() - looked >= this.#lookEveryMs() - 1_000) {
-      if (!(await lookAtHealth(world, memory, call))) {
-        listing.forget();
-        return { requeueAfterMs: 0, lane: "drift" };
-      }
+    if (isLookDue(world, this.#memories.values(), memory) && !(await lookAtHealth(world, memory, call))) {
+      listing.forget();
+      return { requeueAfterMs: 0, lane: "drift" };
     }
     if (outcome === "Waits" && memory.health?.status === "healthy") return { requeueAfterMs: 0, lane: "change" };
     const handover = await releaseMarks(world, subject, memory, call.signal);
     // Others have their turn between; then comes what is declared.
     if (handover === "More" || handover === "Done") return { requeueAfterMs: 0, lane: "refresh" };
     const request = await handleSyncRequest(world, subject, memory, this.#requests, call);
-    return this.#next(memory, request);
-  }
-
-  #next(memory: RegistrationMemory, request: SyncRequestResult): WorkResult {
-    if (request.kind === "Later") return { requeueAfterMs: request.inMs, lane: "change" };
-    const every = this.#lookEveryMs();
-    if (isSettled(memory)) return { requeueAfterMs: every };
-    return { requeueAfterMs: Math.min(every, Math.max(SETTLE_MS, this.#spreadMs(this.#unsettled(), SETTLE_PART))) };
-  }
-
-  #lookEveryMs(): number {
-    const many = [...this.#memories.values()].filter(({ id }) => id !== undefined).length;
-    return Math.max(LOOK_MS, this.#spreadMs(many, ROUTINE_PART));
-  }
-
-  /** Looks at each are spread so far that all of them together stay within a part of the budget. */
-  #spreadMs(many: number, part: number): number {
-    const perMinute = (this.#world.scaivault?.federation.perMinute() ?? 1) * part;
-    return (many * CALLS_A_LOOK * 60_000) / Math.max(perMinute, 0.2);
-  }
-
-  /** What the object declares; the Secret that it names is at its ScaiVault path before anything else happens. */
-  async #declare(subject: RegistrationSubject, signal: AbortSignal): Promise<DeclaredRegistration> {
-    const world = this.#world;
-    const { namespace, generation } = subject.backend.metadata;
-    const vault = subject.backend.spec.hashicorpVault;
-    const ca =
-      vault?.caRef === undefined ? undefined : await world.resolver.certificate(vault.caRef, namespace, signal);
-    const secret = subject.federation.credentials?.secretRef?.name;
-    if (secret === undefined)
-      return declaredRegistration(subject, { authMethod: vault?.auth?.token === undefined ? "approle" : "token", ca });
-    const known = this.#credentials.get(subject.key);
-    const watched = world.caches.credentials.get(`${namespace}/${secret}`)?.metadata.resourceVersion;
-    const basis = JSON.stringify([watched, generation]);
-    const age = world.clock.monotonic() - (known?.atMs ?? -Infinity);
-    if (watched !== undefined && known?.basis === basis && age < effectiveBackend(subject.backend.spec).syncIntervalMs)
-      return declaredRegistration(subject, { authMethod: known.authMethod, ca });
-    const credential = await world.resolver.credential(namespace, secret, signal);
-    const authMethod = authMethodOf(credential);
-    const declared = declaredRegistration(subject, { authMethod, ca });
-    await writeCredentials(world, subject, { credential, declared, reverts: this.#reverts }, signal);
-    this.#credentials.set(subject.key, { basis, authMethod, atMs: world.clock.monotonic() });
-    return declared;
+    return nextLook(world, this.#memories.values(), memory, request);
   }
 
   #failed(subject: RegistrationSubject, memory: RegistrationMemory, error: unknown): WorkResult {
@@ -312,11 +239,7 @@ export class Registrations {
     this.#world.log[waits ? "debug" : "warn"]("registration failed", fields);
     if (failed.kind !== "transient" || failed.retryAfterMs !== undefined)
       return { requeueAfterMs: retryMs(failed, subject), lane: "retry" };
-    return { requeueAfterMs: Math.max(PROBE_MS, this.#spreadMs(this.#unsettled(), SETTLE_PART)), lane: "retry" };
-  }
-
-  #unsettled(): number {
-    return [...this.#memories.values()].filter((one) => !isSettled(one)).length;
+    return { requeueAfterMs: Math.max(PROBE_MS, settleMs(this.#world, this.#memories.values())), lane: "retry" };
   }
 
   async #finalize(
@@ -371,7 +294,7 @@ export class Registrations {
 
   #forget(key: string): void {
     this.#memories.delete(key);
-    this.#credentials.delete(key);
+    this.#declarations.forget(key);
     this.#requests.forget(key);
   }
 
@@ -390,10 +313,7 @@ export class Registrations {
       this.#scaivaultAnswers(registered);
       for (const [key, memory] of registered) {
         const found = all.get(memory.id ?? "");
-        const status = found?.status;
-        const moved = status !== undefined && memory.health !== undefined && status !== memory.health.status;
-        if (moved) memory.lookedMs = undefined;
-        if (found === undefined || moved || this.#differs(key, memory, found)) this.#queue.add(key, "drift");
+        if (isAnother(this.#world, key, memory, found)) this.#queue.add(key, "drift");
       }
     } catch (error) {
       const failed = toSyncError(error, "list the federation backends");
@@ -421,33 +341,11 @@ export class Registrations {
       this.#hooks.changed(key);
     }
   }
-
-  #differs(key: string, memory: RegistrationMemory, found: Parameters<typeof registrationDiff>[1]): boolean {
-    const object = this.#world.caches.backends.get(key);
-    const view = object === undefined ? undefined : viewBackend(object);
-    const subject = view?.ok === true ? registrationSubject(view.object) : undefined;
-    if (subject === undefined || memory.problem?.reason === "Conflict") return false;
-    // The certificate is compared when the object itself is looked at.
-    const ca = found.config?.get("ca_cert_pem");
-    const method = found.config?.get("auth_method") === "token" ? "token" : "approle";
-    const declared = declaredRegistration(subject, { authMethod: method, ca: typeof ca === "string" ? ca : undefined });
-    return registrationDiff(registrationFor(this.#world, subject, memory, declared), found).fields.length > 0;
-  }
 }
 
 /** People's changes go first. Nobody waits long inside a worker: who finds no room comes back. */
 function callLane(lane: Lane): NonNullable<FederationCall["lane"]> {
   return lane === "user" ? "user" : "new";
-}
-
-/** Nothing of it is under way, and ScaiVault has all that it should have. */
-function isSettled({ under, health, mode, problem }: RegistrationMemory): boolean {
-  return (
-    problem === undefined &&
-    under === undefined &&
-    health?.status === "healthy" &&
-    (mode === "proxy" || health.lastSyncMs !== undefined)
-  );
 }
 
 /** What people ask for; status writes of ours do not count. */

@@ -99,8 +99,19 @@ function readyOf(
   if (view.registeredMode !== undefined && view.registeredMode !== view.mode)
     return progressing(`mode ${view.mode} is to come; it is registered as ${view.registeredMode}`);
   if (health === undefined) return progressing(`registered as ${name} (${id}); ScaiVault's first status is to come`);
+  return healthOf(view, health, conflict, nowMs);
+}
+
+/** What ScaiVault says of a registration that is as declared. */
+function healthOf(
+  view: RegistrationView,
+  health: RegistrationHealth,
+  conflict: string | undefined,
+  nowMs: number,
+): { readonly reason: Reason; readonly message: string } {
+  const progressing = (message: string) => ({ reason: "Progressing" as const, message });
   if (health.status !== "healthy") {
-    const message = `ScaiVault says that ${name} is ${sightOf(health)}`;
+    const message = `ScaiVault says that ${view.name} is ${sightOf(health)}`;
     return working.has(health.status) ? progressing(message) : { reason: "RegistrationUnhealthy", message };
   }
   if (view.mode === "sync") {
@@ -140,12 +151,8 @@ const connections: ReadonlyMap<string, NonNullable<FederationStatus["connection"
 
 function statusOf(view: RegistrationView, conflicts: number): FederationStatus {
   const { health, id, announcedMs } = view;
-  const synced = view.mode === "sync" ? health?.secretsSynced : undefined;
-  const failed = (health?.secretsFailed ?? 0) + (health?.secretsSkipped ?? 0);
   return {
-    ...(synced === undefined
-      ? {}
-      : { counts: { found: synced + failed + conflicts, inSync: synced, failed, conflicts, held: 0 } }),
+    ...countsOf(view, conflicts),
     name: view.name,
     ...(view.copies.length === 0 ? {} : { copies: [...view.copies] }),
     ...(id === undefined ? {} : { id }),
@@ -156,4 +163,12 @@ function statusOf(view: RegistrationView, conflicts: number): FederationStatus {
     ...(id !== undefined || announcedMs === undefined ? {} : { creatingSince: timeText(announcedMs) }),
     ...(health?.lastSyncMs === undefined ? {} : { lastSyncTime: timeText(health.lastSyncMs) }),
   };
+}
+
+/** A proxy copies nothing that could be counted. */
+function countsOf({ mode, health }: RegistrationView, conflicts: number): Pick<FederationStatus, "counts"> {
+  const synced = mode === "sync" ? health?.secretsSynced : undefined;
+  if (synced === undefined) return {};
+  const failed = (health?.secretsFailed ?? 0) + (health?.secretsSkipped ?? 0);
+  return { counts: { found: synced + failed + conflicts, inSync: synced, failed, conflicts, held: 0 } };
 }

@@ -112,6 +112,12 @@ export function registrationDiff(wanted: WantedRegistration, actual: FederatedBa
     fields.push("path_mapping");
     patch = { ...patch, pathMapping: wanted.pathMapping };
   }
+  return { fields, patch: { ...patch, ...modeDiff(wanted, actual, fields) } };
+}
+
+/** Another mode brings its interval and its rule for conflicts with it. */
+function modeDiff(wanted: WantedRegistration, actual: FederatedBackend, fields: string[]): RegistrationPatch {
+  let patch: RegistrationPatch = {};
   const modeDiffers = actual.mode !== undefined && actual.mode !== wanted.mode;
   if (modeDiffers) {
     fields.push("mode");
@@ -127,7 +133,7 @@ export function registrationDiff(wanted: WantedRegistration, actual: FederatedBa
     if (told !== resolution && !modeDiffers) fields.push("conflict_resolution");
     patch = { ...patch, conflictResolution: resolution };
   }
-  return { fields, patch };
+  return patch;
 }
 
 function configDiff(
