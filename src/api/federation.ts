@@ -148,7 +148,7 @@ export const federationStatus = described(
     counts: described(counts, "How the secrets of the tree stand.").optional(),
     copies: described(
       z.array(statusText("ScaiVault path, as a mapping has it.", 512)).max(MAX_COPIES),
-      "Where copies of the operator may stand: its mappings, and earlier ones until cleanupPolicy is done with them; with runsIn ScaiVault those whose marks are not released yet, and orphans.",
+      "Where copies of the operator may stand: its mappings, and earlier ones while copies of ours are there, also of a federation that was taken out; with runsIn ScaiVault those whose marks are not released yet, and orphans.",
       [],
       { "x-kubernetes-list-type": "set" },
     ).optional(),

@@ -200,6 +200,7 @@ export class BackendController {
       scaivault: this.#scaivault(key),
       handledSyncRequest: this.#handled.get(key)?.value,
       tree: this.#trees.report(key),
+      formerCopies: backend?.spec.federation === undefined ? previous?.federation?.copies : undefined,
     };
   }
 

@@ -124,19 +124,24 @@ async function cleanUp(world: World, subject: Subject, memory: Memory, signal: A
   return release;
 }
 
+/** Targets of one source secret that are to be cleaned up, and why. */
+export interface Cleaned {
+  readonly path: string;
+  readonly why: "ObjectDeleted" | "TargetRemoved";
+  readonly targets: readonly EvaluatedTarget[];
+  /** People approved the deletion that a brake held. */
+  readonly approved?: boolean;
+}
+
 /** What is to become of some targets, by `cleanupPolicy`. */
-export function cleanupPlanOf(
-  world: World,
-  subject: Subject,
-  what: { path: string; why: "ObjectDeleted" | "TargetRemoved"; targets: readonly EvaluatedTarget[] },
-): CleanupPlan {
+export function cleanupPlanOf(world: World, subject: Subject, what: Cleaned): CleanupPlan {
   return planCleanup({
     path: what.path,
     why: what.why,
     cleanupPolicy: subject.effective.cleanupPolicy,
     targets: what.targets.map((one) => ({ ...one, kind: one.target.kind, ref: one.target.ref })),
     brakes: { deletion: brakeState(world, "deletion", brakeItemIn(subject, what.path, what.targets)) },
-    approved: false,
+    approved: what.approved === true,
     dying: false,
   });
 }
@@ -155,7 +160,7 @@ function brakeItemIn(subject: Subject, path: string, targets: readonly Evaluated
 export async function applyCleanup(
   world: World,
   subject: Subject,
-  what: { path: string; why: "ObjectDeleted" | "TargetRemoved"; targets: readonly EvaluatedTarget[] },
+  what: Cleaned,
   signal: AbortSignal,
 ): Promise<boolean> {
   const { namespace, name } = subject.sync.metadata;
@@ -175,7 +180,7 @@ export async function applyCleanup(
     if (target === undefined) continue;
     if (action.kind === "Delete") {
       // Others may have deleted since this was planned; nothing comes between this look and the note of it.
-      if (brakeState(world, "deletion", item) === "Held") {
+      if (what.approved !== true && brakeState(world, "deletion", item) === "Held") {
         orphans.push({ ref: action.ref, why: "its deletion is held by the brake" });
         continue;
       }

@@ -16,7 +16,7 @@ import { addressOf, holdMassOf, lookAt } from "./tree-look.ts";
 import { TreeMemory } from "./tree-memory.ts";
 import { nameMembers } from "./tree-names.ts";
 import { resolveTree, type Tree, treeKeyOf } from "./tree-subject.ts";
-import { finalizeTree, removeTreeStrays, shownCopies, sweepTree } from "./tree-sweep.ts";
+import { finalizeTree, removeTreeStrays, shownCopies, strayNotes, sweepTree } from "./tree-sweep.ts";
 import { viewBackend } from "./views.ts";
 import type { World } from "./world.ts";
 
@@ -84,7 +84,8 @@ export class TreeController {
     const memory = this.#takeIn(tree);
     if (tree.subject.refusal !== undefined || tree.subject.store === undefined) return {};
     await this.#approve(memory, object);
-    if (memory.isSettled) await removeTreeStrays(this.#world, memory, this.#evaluator.memory, signal);
+    const tidying = { evaluated: this.#evaluator.memory, approvals: this.#approvals };
+    if (memory.isSettled) await removeTreeStrays(this.#world, memory, tidying, signal);
     return {};
   }
 
@@ -264,6 +265,7 @@ export class TreeController {
       wrote,
       handledApproval: this.#approvals.lastUsed(subject),
       copies: shownCopies(memory),
+      notes: strayNotes(memory),
     };
   }
 }

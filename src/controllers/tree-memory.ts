@@ -15,6 +15,12 @@ const report = (state: "InSync" | "Pending", reason: "InSync" | "Progressing"): 
 const settled = report("InSync", "InSync");
 const underway = report("Pending", "Progressing");
 
+/** A copy that no mapping names any more, and whose deletion waits. */
+export interface HeldStray {
+  readonly plan: PairPlan;
+  readonly report: PairReport;
+}
+
 /** What a tree's last looks came to, by ScaiVault path. Only what is not in sync is kept in detail. */
 export class TreeMemory {
   tree: Tree;
@@ -24,8 +30,14 @@ export class TreeMemory {
   wrote = false;
   /** Attempts in a row that failed, by ScaiVault path. */
   readonly failures = new Map<string, number>();
-  /** Copies of ours that no mapping names any more, by ScaiVault path. */
+  /** Copies of ours that no mapping names any more, by ScaiVault path, as long as they stand there. */
   strays: readonly string[] = [];
+  /** Those of them that stay for good, with the reason. */
+  stays: ReadonlyMap<string, string> = new Map();
+  /** Those whose deletion waits for people or for the brake. */
+  heldStrays: ReadonlyMap<string, HeldStray> = new Map();
+  /** When strays were cleaned up last, by the monotonic clock. */
+  tidiedMs = -Infinity;
   /** They were looked for since the mappings are what they are. */
   isSwept = false;
   /** When ScaiVault was last asked for all or for what changed, by the monotonic clock. */
@@ -73,7 +85,7 @@ export class TreeMemory {
     return this.#held;
   }
   heldPlans(): PairPlan[] {
-    return [...this.#held.values()].map(({ plan }) => plan);
+    return [...this.#held.values(), ...this.heldStrays.values()].map(({ plan }) => plan);
   }
   /** ScaiVault paths of a source secret. */
   targetsOf(source: string): readonly string[] {
@@ -113,6 +125,9 @@ export class TreeMemory {
     this.#held.clear();
     this.failures.clear();
     this.isSwept = false;
+    this.stays = new Map();
+    this.heldStrays = new Map();
+    this.tidiedMs = -Infinity;
     this.#named = false;
   }
 
@@ -139,7 +154,10 @@ export class TreeMemory {
     const { add, change, delete: deleted } = heldCounts(this.heldPlans());
     return {
       kind: "Evaluated",
-      pairs: [...this.#members.keys()].map((path) => this.#reports.get(path) ?? underway),
+      pairs: [
+        ...[...this.#members.keys()].map((path) => this.#reports.get(path) ?? underway),
+        ...[...this.heldStrays.values()].map((stray) => stray.report),
+      ],
       problems: this.#problems.map(({ path, error }) => ({ path, reason: error.reason, message: error.message })),
       plan: { hash: planHash, add, change, delete: deleted },
       subtree: true,

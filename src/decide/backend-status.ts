@@ -38,6 +38,8 @@ export interface BackendStatusInput {
   readonly handledSyncRequest?: string | undefined;
   /** The tree that the operator copies, where there is one. */
   readonly tree?: TreeReport | undefined;
+  /** Where copies may stand of a tree that was taken out of the spec. */
+  readonly formerCopies?: string[] | undefined;
 }
 
 /** How the tree of a backend stands. */
@@ -52,6 +54,8 @@ export interface TreeReport {
   readonly handledApproval: string | undefined;
   /** ScaiVault paths, as mappings name them, below which copies may stand. */
   readonly copies: string[];
+  /** What people should know of copies that no mapping names any more. */
+  readonly notes: readonly string[];
 }
 
 /** The one place that makes the status of a FederationBackend. Returns `previous` itself when nothing would differ. */
@@ -63,6 +67,7 @@ export function backendStatus(input: BackendStatusInput): FederationBackendStatu
   const problems = [...own, ...(tree?.problems ?? [])].slice(0, MAX_PROBLEMS);
   const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
   const handled = input.handledSyncRequest ?? previous?.lastHandledSyncRequest;
+  const notes = [...input.notes, ...(input.tree?.notes ?? []), ...formerNotes(input)];
   const next: FederationBackendStatus = {
     observedGeneration: generation,
     conditions: stamp(verdictsOf(input, tree), previous?.conditions, generation, nowMs),
@@ -71,7 +76,7 @@ export function backendStatus(input: BackendStatusInput): FederationBackendStatu
       syncInterval: input.syncInterval,
       ...(input.poll === undefined ? {} : { poll: input.poll }),
       ...(input.tree === undefined ? {} : { federation: inForce(input.tree.federation) }),
-      ...(input.notes.length === 0 ? {} : { notes: input.notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
+      ...(notes.length === 0 ? {} : { notes: notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
     },
     counts: input.counts,
     ...shownTree(input, tree),
@@ -136,7 +141,17 @@ function inForce({ mode, runsIn, authority, conflictResolution }: TreeReport["fe
   return { mode, runsIn, authority, conflictResolution };
 }
 
-function shownTree({ tree: report }: BackendStatusInput, tree: SecretSyncStatus | undefined): FederationBackendStatus {
+/** A tree that was taken out of the spec leaves its copies, whatever `cleanupPolicy` said; status keeps saying where. */
+function formerNotes({ tree, formerCopies = [] }: BackendStatusInput): string[] {
+  if (tree !== undefined || formerCopies.length === 0) return [];
+  return [`federation was taken out of the spec; its copies stay, with their marks, below ${formerCopies.join(", ")}`];
+}
+
+function shownTree(
+  { tree: report, formerCopies = [] }: BackendStatusInput,
+  tree: SecretSyncStatus | undefined,
+): FederationBackendStatus {
+  if (report === undefined && formerCopies.length > 0) return { federation: { copies: formerCopies } };
   if (report === undefined || tree === undefined) return {};
   const { counts, plan, lastWriteTime, lastHandledApproval } = tree;
   return {

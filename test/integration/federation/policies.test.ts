@@ -148,7 +148,11 @@ describe("what goes from the spec", () => {
     await change({ pathMapping: [external] });
     await intervals(3);
     expect(copies()).toHaveLength(4);
-    expect((await get())?.federation?.copies).toEqual(["external/aws/**"]);
+    const { federation, effective } = (await get()) ?? {};
+    expect(federation?.copies).toEqual(["external/aws/**", "external/dev/**"]);
+    expect(effective?.notes).toContain(
+      "copies that no mapping names any more stay, cleanupPolicy is Retain: external/dev/s0, external/dev/s1",
+    );
     await op.cluster.delete("FederationBackend", ns, "aws");
     await op.eventually("the object is gone", async () => (await op.cluster.backend(ns, "aws")) === undefined);
     expect(copies()).toHaveLength(4);
@@ -172,6 +176,48 @@ describe("what goes from the spec", () => {
     await op.eventually("status forgets it", async () => (await get())?.federation?.copies?.length === 1, {
       virtualMs: 600_000,
     });
+  });
+
+  it("names copies of a mapping that are more than the brake lets through, until people approve", async () => {
+    await fill(30);
+    await fill(6, "dev");
+    const dev = { scaivaultPath: "external/dev/**", sourcePath: "dev/**" };
+    await op.awsBackend(ns, "aws", tree({ cleanupPolicy: "Delete", pathMapping: [external, dev] }));
+    await ready();
+    await intervals(3);
+    await change({ pathMapping: [external] });
+    await intervals(3);
+    const found = await held("DeletionHeld", "DeletionBraked");
+    expect(copies()).toHaveLength(36);
+    expect(found.status?.plan).toMatchObject({ add: 0, change: 0, delete: 6 });
+    const names = Array.from({ length: 6 }, (_, at) => `external/dev/s${at} DeletionBraked`);
+    expect(found.status?.problems?.map(({ path, reason }) => `${path} ${reason}`)).toEqual(names);
+    // Nor does a restart forget them.
+    await op.end();
+    await op.start();
+    await intervals(4);
+    await held("DeletionHeld", "DeletionBraked");
+    expect(copies()).toHaveLength(36);
+    await approve();
+    await op.eventually("they are gone", () => Promise.resolve(copies().length === 30), { virtualMs: 600_000 });
+    await op.eventually("status forgets them", async () => (await get())?.federation?.copies?.length === 1, {
+      virtualMs: 600_000,
+    });
+    await ready();
+  });
+
+  it("says where the copies of a federation that was taken out stay, also with Delete", async () => {
+    await fill(2);
+    await op.awsBackend(ns, "aws", tree({ cleanupPolicy: "Delete" }));
+    await ready();
+    await op.cluster.patch("FederationBackend", ns, "aws", { spec: { federation: null } });
+    await op.eventually("status says so", async () => (await get())?.effective?.notes?.length === 1, {
+      virtualMs: 600_000,
+    });
+    const status = await get();
+    expect(status?.effective?.notes?.[0]).toContain("its copies stay, with their marks, below external/aws/**");
+    expect(status?.federation).toEqual({ copies: ["external/aws/**"] });
+    expect(copies()).toHaveLength(2);
   });
 
   it("as a whole is held by the brake when the backend is deleted: the object goes, the copies stay", async () => {
