@@ -28,8 +28,12 @@ let failures: Map<string, SyncError>;
 let told: Reachability[];
 let observations: Observations<Ref>;
 
+/** Answers wait for it. */
+let hold: (() => Promise<void>) | undefined;
+
 beforeEach(() => {
   clock = new VirtualClock();
+  hold = undefined;
   asked = [];
   versions = new Map([
     ["a", "1"],
@@ -50,6 +54,7 @@ beforeEach(() => {
         const one: TargetObservation = absent ? { ...seen(""), presence: "Absent" } : seen(versions.get(path) ?? "");
         return [path, error === undefined ? one : { ...one, presence: "Unknown", failure: error }];
       });
+      await hold?.();
       return new Map(entries);
     },
     read: refuse,
@@ -72,6 +77,19 @@ describe("what a shared target said last", () => {
     versions.set("a", "2");
     expect((await observations.get({ path: "a" }, clock.monotonic() - 500, signal)).version).toBe("2");
     expect(asked).toEqual([["a", "b"], ["a"]]);
+  });
+
+  it("is what the look says that began last, whichever answers last", async () => {
+    const waiting: (() => void)[] = [];
+    hold = () => new Promise((go) => void waiting.push(go));
+    const first = observations.refresh([{ path: "a" }], signal);
+    versions.set("a", "2");
+    const second = observations.refresh([{ path: "a" }], signal);
+    waiting[1]?.();
+    expect((await second).get("a")?.version).toBe("2");
+    waiting[0]?.();
+    expect((await first).get("a")?.version).toBe("2");
+    expect(observations.last({ path: "a" })?.version).toBe("2");
   });
 
   it("is what our own write left there", async () => {

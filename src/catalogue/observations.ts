@@ -5,6 +5,8 @@ import type { Clock } from "../time/clock.ts";
 interface Known {
   readonly observation: TargetObservation;
   readonly asOfMs: number;
+  /** Number of the look or write that said so: of two looks under way, the one that began later is right. */
+  readonly look: number;
 }
 
 /** Whether a shared target store answers; since when by the monotonic clock. */
@@ -56,6 +58,7 @@ export class Observations<Ref> {
   /** When, in turns, a write of ours last said what is true; answers that were asked for earlier are older than that. */
   readonly #touched = new Map<string, number>();
   #turn = 0;
+  #looks = 0;
   readonly #onReachability: (now: Reachability) => void;
   #reachability: Reachability = { state: "Unknown" };
   #nextAttemptMs = 0;
@@ -97,6 +100,7 @@ export class Observations<Ref> {
     }
     if (this.#reachability.state === "Failing") this.#nextAttemptMs = now + RETRY_MS;
     const asked = this.#turn;
+    const look = ++this.#looks;
     let found: ReadonlyMap<string, TargetObservation>;
     try {
       found = await this.#target.observe(refs, signal);
@@ -109,11 +113,11 @@ export class Observations<Ref> {
     for (const [key, seen] of found) {
       const observation = this.#asTold(seen);
       newest.set(key, observation);
-      if ((this.#touched.get(key) ?? 0) > asked) {
+      if ((this.#touched.get(key) ?? 0) > asked || this.#isOvertaken(key, look)) {
         newest.set(key, this.#known.get(key)?.observation ?? observation);
         continue;
       }
-      this.#take(key, observation, now);
+      this.#take(key, observation, now, look);
     }
     this.#sweep(now);
     return newest;
@@ -132,6 +136,7 @@ export class Observations<Ref> {
     if (this.#reachability.state === "Failing") return { changed: new Set(), unseen: new Set(keys) };
     const now = this.#clock.monotonic();
     const asked = this.#turn;
+    const look = ++this.#looks;
     let found: ReadonlyMap<string, TargetObservation>;
     try {
       found = await this.#target.observe(refs, signal);
@@ -148,11 +153,11 @@ export class Observations<Ref> {
         unseen.add(key);
         continue;
       }
-      // A write of ours went past the answer.
-      if ((this.#touched.get(key) ?? 0) > asked) continue;
+      // A write of ours, or a later look, went past the answer.
+      if ((this.#touched.get(key) ?? 0) > asked || this.#isOvertaken(key, look)) continue;
       const before = this.#known.get(key)?.observation;
       if (before === undefined || !sameObservation(before, seen)) changed.add(key);
-      this.#take(key, seen, now);
+      this.#take(key, seen, now, look);
     }
     return { changed, unseen };
   }
@@ -164,9 +169,15 @@ export class Observations<Ref> {
     return unknown(now.error);
   }
 
-  #take(key: string, observation: TargetObservation, asOfMs: number): void {
-    this.#known.set(key, { observation, asOfMs });
-    if (tells(observation)) this.#seen.set(key, { observation, asOfMs });
+  /** A look that began later has answered already: what this one says is older. */
+  #isOvertaken(key: string, look: number): boolean {
+    const known = this.#known.get(key);
+    return known !== undefined && known.look > look && known.observation.presence !== "Unknown";
+  }
+
+  #take(key: string, observation: TargetObservation, asOfMs: number, look: number): void {
+    this.#known.set(key, { observation, asOfMs, look });
+    if (tells(observation)) this.#seen.set(key, { observation, asOfMs, look });
     if (observation.presence !== "Absent") this.#absentSince.delete(key);
     else if (!this.#absentSince.has(key)) this.#absentSince.set(key, asOfMs);
   }
@@ -189,7 +200,7 @@ export class Observations<Ref> {
     const key = this.#target.key(ref);
     this.#touched.set(key, ++this.#turn);
     if (observation === undefined) this.#known.delete(key);
-    else this.#take(key, observation, this.#clock.monotonic());
+    else this.#take(key, observation, this.#clock.monotonic(), ++this.#looks);
   }
 
   /** What was seen last, however long ago; nothing is asked. */

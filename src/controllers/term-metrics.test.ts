@@ -72,6 +72,23 @@ describe("what a scrape says of objects", () => {
     ]);
   });
 
+  it("counts the secrets of a backend's tree, and adds what its tree and SecretSyncs hold for one reason", () => {
+    const counts = { found: 12, inSync: 9, failed: 1, conflicts: 0, held: 2 };
+    const tree = backend("aws", "ChangeHeld True ManyChanges");
+    Object.assign((tree as { status?: object }).status ?? {}, { federation: { counts, copies: ["external/**"] } });
+    const { objects: counted } = sources({ backends: [tree], syncs: [sync("d", aws, "ChangeHeld True ManyChanges")] });
+    expect([...counted().trees].map((row) => Object.values(row).join(" "))).toEqual([
+      "billing billing/aws found 12",
+      "billing billing/aws in_sync 9",
+      "billing billing/aws failed 1",
+      "billing billing/aws conflicts 0",
+      "billing billing/aws held 2",
+    ]);
+    expect([...counted().held].map((row) => Object.values(row).join(" "))).toEqual([
+      "billing billing/aws ChangeHeld ManyChanges 2",
+    ]);
+  });
+
   it("names each by itself when asked", () => {
     expect([...each()].map(({ name, ready }) => `${name} ${ready}`)).toEqual([
       "aws true",

@@ -1,6 +1,6 @@
-import type { Condition } from "../api/index.ts";
+import type { Condition, FederationBackendStatus } from "../api/index.ts";
 import type { KubeObject } from "../runtime/index.ts";
-import type { HeldCount, MetricSources, ObjectCount } from "../telemetry/index.ts";
+import type { HeldCount, MetricScope, MetricSources, ObjectCount, TreeCount } from "../telemetry/index.ts";
 import type { Clock } from "../time/clock.ts";
 import type { Caches } from "./caches.ts";
 import { metricScope } from "./metric-scope.ts";
@@ -71,16 +71,34 @@ function readyOf(object: KubeObject): Pick<ObjectCount, "reason"> & { readonly s
 function countAll(objects: Iterable<readonly [string, KubeObject]>): ReturnType<MetricSources["objects"]> {
   const ready = new Tally<Omit<ObjectCount, "count">>();
   const held = new Tally<Omit<HeldCount, "count">>();
+  const trees: TreeCount[] = [];
   for (const [kind, object] of objects) {
     const scope = metricScope(kind, object);
     const { status, reason } = readyOf(object);
+    trees.push(...treeOf(object, scope));
     const key = `${kind} ${scope.namespace} ${scope.backend}`;
     ready.add(`${key} ${status} ${reason}`, () => ({ kind, ...scope, ready: status, reason }));
     for (const { type, status: on, reason: why } of conditionsOf(object))
       if (on === "True" && heldConditions.has(type))
-        held.add(`${key} ${type} ${why}`, () => ({ ...scope, condition: type, reason: why }));
+        held.add(`${scope.namespace} ${scope.backend} ${type} ${why}`, () => ({
+          ...scope,
+          condition: type,
+          reason: why,
+        }));
   }
-  return { ready: ready.counts(), held: held.counts() };
+  return { ready: ready.counts(), held: held.counts(), trees };
+}
+
+/** The tree of a backend, where its status counts one. */
+function treeOf(object: KubeObject, scope: MetricScope): TreeCount[] {
+  const counts = (object as { status?: FederationBackendStatus }).status?.federation?.counts;
+  if (counts === undefined) return [];
+  const { found, inSync, failed, conflicts, held } = counts;
+  return Object.entries({ found, in_sync: inSync, failed, conflicts, held }).map(([state, count]) => ({
+    ...scope,
+    state: state as TreeCount["state"],
+    count,
+  }));
 }
 
 /** How often each combination of labels came. */

@@ -138,6 +138,7 @@ export class TreeController {
       // What is found is a part of the tree from now on.
       if (event.full && !memory.isSwept && (await sweepTree(this.#world, memory, signal))) this.#name(memory);
       const now = this.#world.clock.monotonic();
+      if (event.full) memory.polledMs = now;
       const changed = this.#changedIn(memory, event);
       if (changed.size > 0) {
         await lookAt(this.#world, memory, changed, { changed: true }, signal);
@@ -180,8 +181,7 @@ export class TreeController {
   }
 
   async #verifyTree(memory: TreeMemory, signal: AbortSignal): Promise<void> {
-    const notBeforeMs = memory.lookedMs;
-    const all = [...memory.members.keys()].filter((path) => !this.#wasJustLookedAt(path, notBeforeMs));
+    const all = [...memory.members.keys()].filter((path) => !this.#wasLookedAt(path, memory.polledMs));
     for (let at = 0; at < all.length && !signal.aborted; at += CHUNK) {
       const some = all.slice(at, at + CHUNK);
       await lookAt(this.#world, memory, some, { changed: false }, signal);
@@ -189,9 +189,9 @@ export class TreeController {
     }
   }
 
-  #wasJustLookedAt(path: string, sinceMs: number): boolean {
+  #wasLookedAt(path: string, sinceMs: number): boolean {
     const asOfMs = this.#world.scaivault?.observations.asOfMs({ path });
-    return asOfMs !== undefined && asOfMs >= sinceMs && this.#world.clock.monotonic() - asOfMs < 30_000;
+    return asOfMs !== undefined && asOfMs >= sinceMs;
   }
 
   /** Looks at one secret. @returns undefined when it is not of this tree any more */
@@ -221,6 +221,7 @@ export class TreeController {
       },
       changed: (path) => holders(path).forEach(({ tree }) => this.#hooks.due(tree, path, "drift")),
       missed: () => {
+        for (const memory of this.#trees.values()) memory.polledMs = this.#world.clock.monotonic();
         for (const { tree } of this.#trees.values())
           if (tree.subject.store !== undefined) void this.#verify(tree.subject.store, signal);
       },

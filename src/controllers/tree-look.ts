@@ -30,7 +30,8 @@ export async function lookAt(
   if (refs.length === 0) return;
   const lane = options.changed && refs.length <= FEW ? "rotated" : "verification";
   await scaivault.observations.refresh(
-    refs.map((ref) => ({ ...ref, lane }) as const),
+    // What is remembered of a write of a moment ago would hide what others did since.
+    refs.map((ref) => ({ ...ref, lane, fresh: true }) as const),
     signal,
   );
 }

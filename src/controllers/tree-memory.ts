@@ -40,6 +40,8 @@ export class TreeMemory {
   tidiedMs = -Infinity;
   /** They were looked for since the mappings are what they are. */
   isSwept = false;
+  /** When a poll last ended, by the monotonic clock: what was looked at since then need not be looked at for it. */
+  polledMs = -Infinity;
   /** When ScaiVault was last asked for all or for what changed, by the monotonic clock. */
   lookedMs = -Infinity;
   /** Mappings whose walk failed, and paths that cannot have a name. */

@@ -14,6 +14,7 @@ export {
   type Metrics,
   type MetricScope,
   type MetricSources,
+  type TreeCount,
   type ObjectCount,
 } from "./metrics.ts";
 export { type HealthChecks, type Listening, startHealthServer, startMetricsServer } from "./server.ts";

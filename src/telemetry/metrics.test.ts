@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { createMetrics, type MetricSources } from "./metrics.ts";
 
 const quiet: MetricSources = {
-  objects: () => ({ ready: [], held: [] }),
+  objects: () => ({ ready: [], held: [], trees: [] }),
   each: () => [],
   queues: () => [],
   leader: () => false,
@@ -50,6 +50,7 @@ describe("createMetrics", () => {
         "source_calls_total{host,action,outcome}",
         "source_value_reads_total{namespace,backend}",
         "target_writes_total{target,action,namespace,backend}",
+        "tree_secrets{namespace,backend,state}",
       ]
     `);
     const labels = new Set(made(false).flatMap((one) => one.slice(one.indexOf("{") + 1, -1).split(",")));
@@ -81,7 +82,8 @@ describe("createMetrics", () => {
       objects() {
         asked += 1;
         const ready = [{ kind: "SecretSync", ...scope, ready: "True" as const, reason: "InSync", count: 3 }];
-        return { ready, held: [{ ...scope, condition: "ChangeHeld", reason: "ManyChanges", count: 2 }] };
+        const trees = [{ ...scope, state: "in_sync" as const, count: 41 }];
+        return { ready, held: [{ ...scope, condition: "ChangeHeld", reason: "ManyChanges", count: 2 }], trees };
       },
       each: () => [{ kind: "SecretSync", ...scope, name: "db", ready: false, reason: "NotOwned" }],
       queues: () => [
@@ -110,6 +112,7 @@ describe("createMetrics", () => {
       `failures_total{reason="AccessDenied",${labels}} 1`,
       `objects{kind="SecretSync",${labels},ready="True",reason="InSync"} 3`,
       `objects_held{${labels},condition="ChangeHeld",reason="ManyChanges"} 2`,
+      `tree_secrets{${labels},state="in_sync"} 41`,
       'object_ready{kind="SecretSync",namespace="billing",name="db",backend="billing/aws",reason="NotOwned"} 0',
       `freshness_seconds_bucket{le="60",${labels}} 1`,
       `freshness_seconds_bucket{le="120",${labels}} 2`,
@@ -128,7 +131,7 @@ describe("createMetrics", () => {
     metrics.setSources(quiet);
     const later = await metrics.registry.metrics();
     // What is gone is not shown with its last number.
-    for (const gone of ["objects{", "objects_held{", "object_ready{", "scaivault_failing 0"])
+    for (const gone of ["objects{", "objects_held{", "object_ready{", "tree_secrets{", "scaivault_failing 0"])
       expect(later).not.toContain(`scaivault_operator_${gone}`);
     expect(later).toContain("scaivault_operator_leader 0");
   });

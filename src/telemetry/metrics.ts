@@ -14,10 +14,16 @@ export interface ObjectCount extends MetricScope {
   readonly count: number;
 }
 
-/** SecretSyncs in which something waits for people, by the condition and the reason that say so. */
+/** Objects in which something waits for people, by the condition and the reason that say so. */
 export interface HeldCount extends MetricScope {
   readonly condition: string;
   readonly reason: string;
+  readonly count: number;
+}
+
+/** Secrets of the tree that a backend copies, as its status counts them. */
+export interface TreeCount extends MetricScope {
+  readonly state: "found" | "in_sync" | "failed" | "conflicts" | "held";
   readonly count: number;
 }
 
@@ -37,7 +43,11 @@ export interface PollState {
 /** Numbers that are computed at scrape time from the operator's own state. */
 export interface MetricSources {
   /** One pass over the caches: all counts of one moment. */
-  objects(): { readonly ready: Iterable<ObjectCount>; readonly held: Iterable<HeldCount> };
+  objects(): {
+    readonly ready: Iterable<ObjectCount>;
+    readonly held: Iterable<HeldCount>;
+    readonly trees: Iterable<TreeCount>;
+  };
   /** Each object by itself; asked only when the configuration wants series by object. */
   each(): Iterable<{ kind: string; namespace: string; name: string; backend: string; ready: boolean; reason: string }>;
   /** Depth of all queues by store. */
@@ -237,12 +247,21 @@ function objectGauges(gauge: GaugeMaker, byObject: boolean): void {
   );
   gauge(
     "objects_held",
-    "SecretSyncs in which something waits for people, by condition (`DeletionHeld`, `ChangeHeld`, `ApprovalNeeded`, `Conflict`) and its reason.",
+    "Objects in which something waits for people, by condition (`DeletionHeld`, `ChangeHeld`, `ApprovalNeeded`, `Conflict`) and its reason.",
     ["namespace", "backend", "condition", "reason"],
     (g, s) => {
-      // Gauges are collected in the order in which they were made: one pass over the objects serves both.
+      // Gauges are collected in the order in which they were made: one pass over the objects serves all three.
       for (const { count, namespace, backend, condition, reason } of (counted ?? s.objects()).held)
         g.set({ namespace, backend, condition, reason }, count);
+    },
+  );
+  gauge(
+    "tree_secrets",
+    "Secrets of the tree that a FederationBackend copies, as its status counts them; `state` is `found` (all of them), `in_sync`, `failed`, `conflicts` or `held`.",
+    ["namespace", "backend", "state"],
+    (g, s) => {
+      for (const { count, namespace, backend, state } of (counted ?? s.objects()).trees)
+        g.set({ namespace, backend, state }, count);
       counted = undefined;
     },
   );
