@@ -85,6 +85,26 @@ export const scenarios: readonly Scenario[] = [
     firing: { "10m": [["ScaiVaultBackendNotReady", "critical", billing]] },
   },
   {
+    name: "a tree that is being copied is no store that is down; a backend without one that is never polled is",
+    series: {
+      ...well,
+      [objects("FederationBackend", "billing", "billing/aws", "False", "Progressing")]: "1x200",
+      [`${P}tree_secrets{namespace="billing",backend="billing/aws",state="found"}`]: "10000x200",
+      [objects("FederationBackend", "shop", "shop/vault", "False", "Progressing")]: "1x200",
+    },
+    firing: { "1h": [["ScaiVaultBackendNotReady", "critical", { namespace: "shop", backend: "shop/vault" }]] },
+  },
+  {
+    name: "a tree whose brake holds is told by that alone",
+    series: {
+      ...well,
+      [objects("FederationBackend", "billing", "billing/aws", "False", "DeletionBraked")]: "1x200",
+      [`${P}tree_secrets{namespace="billing",backend="billing/aws",state="found"}`]: "100x200",
+      [held("billing", "billing/aws", "DeletionHeld", "DeletionBraked")]: "1x200",
+    },
+    firing: { "1h": [["ScaiVaultBrakeHeld", "critical", { backend: "billing/aws" }]] },
+  },
+  {
     name: "two stores are down: two pages",
     series: {
       ...well,
