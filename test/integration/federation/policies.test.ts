@@ -278,6 +278,34 @@ describe("others in ScaiVault", () => {
     expect(op.stored("external/aws/s0")?.version).toBe(2);
   });
 
+  it.each([
+    ["keepSource", 3],
+    ["keepScaiVault", 2],
+  ] as const)("are answered by the annotation for one secret alone: %s", async (side, version) => {
+    await fill(2);
+    await op.awsBackend(ns, "aws", tree({ conflictResolution: "manual" }));
+    await ready();
+    write("external/aws/s0", "by hand");
+    write("external/aws/s1", "by hand, too");
+    await op.interval();
+    await op.eventually("both are conflicts", async () => (await get())?.federation?.counts?.conflicts === 2, {
+      virtualMs: 600_000,
+    });
+    const shown = (await get())?.problems?.find(({ path }) => path === "external/aws/s0");
+    const hash = shown?.conflict?.[side] ?? "";
+    expect(hash).not.toBe("");
+    await op.cluster.patch("FederationBackend", ns, "aws", {
+      metadata: { annotations: { "scaivault.scailabs.ai/approve": hash } },
+    });
+    await op.eventually("one is settled", async () => (await get())?.federation?.counts?.conflicts === 1);
+    expect((await get())?.lastHandledApproval).toBe(hash);
+    await op.interval();
+    expect(op.stored("external/aws/s0")?.version).toBe(version);
+    expect(op.stored("external/aws/s1")?.version).toBe(2);
+    const { problems = [] } = (await get()) ?? {};
+    expect(problems.filter(({ conflict }) => conflict).map(({ path }) => path)).toEqual(["external/aws/s1"]);
+  });
+
   it("who were there before keep what is theirs; adopt takes equal content over without a version", async () => {
     await op.aws.put("prod/equal", "the same text");
     await op.aws.put("prod/other", "ours");
