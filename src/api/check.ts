@@ -87,12 +87,8 @@ function checkShape(walk: Walk, schema: z.core.$ZodType, value: unknown, old: un
   }
   if (schema instanceof z.ZodEnum || schema instanceof z.ZodLiteral) {
     const allowed = schema instanceof z.ZodEnum ? schema.options : [...schema.values];
-    if (allowed.some((item) => item === value)) return;
-    const guess = typeof value === "string" && allowed.length > 1 ? nearest(value, allowed.map(String)) : undefined;
-    return wrong(
-      `write ${alternatives(allowed.map(String))}${guess === undefined ? "" : ` (did you mean ${guess}?)`}`,
-      "NotAllowed",
-    );
+    if (!allowed.some((item) => item === value)) wrong(choiceMessage(allowed.map(String), value), "NotAllowed");
+    return;
   }
   const parsed = z.safeParse(schema, value);
   if (!parsed.success) wrong(scalarMessage(schema, value), scalarCode(schema, value));
@@ -174,6 +170,11 @@ function lengthBounds(schema: z.ZodArray): { readonly minimum?: number; readonly
     if (def.check === "max_length" && def.maximum !== undefined) bounds.maximum = def.maximum;
   }
   return bounds;
+}
+
+function choiceMessage(allowed: readonly string[], value: unknown): string {
+  const guess = typeof value === "string" && allowed.length > 1 ? nearest(value, allowed) : undefined;
+  return `write ${alternatives(allowed)}${guess === undefined ? "" : ` (did you mean ${guess}?)`}`;
 }
 
 function scalarCode(schema: z.core.$ZodType, value: unknown): SchemaProblemCode {

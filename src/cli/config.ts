@@ -136,15 +136,8 @@ const ofInit = ["url", "tokenFile", "tokenUrl", "clientId", "clientSecretFile", 
 
 async function handle(work: ConnectionWork, args: CommandArguments, io: CommandIO): Promise<CommandResult> {
   const [action = ""] = args.positionals;
-  if (action !== "init" && action !== "show" && action !== "clear")
-    return usage("write config init, config show or config clear");
-  const foreign = action === "init" ? [] : ofInit.filter((name) => args.options[name] !== undefined);
-  if (foreign.length > 0 || (action !== "init" && args.options["check"] === false))
-    return usage(`flags of the connection go with config init, not with config ${action}`);
-  if (action === "clear" && args.options["yes"] !== true)
-    return usage(
-      "config clear takes the connection away from every operator that reads this secret; write --yes to do it",
-    );
+  const wrong = wrongUsage(action, args);
+  if (wrong !== undefined) return usage(wrong);
   const place = await placeOf(args, io);
   if (isResult(place)) return place;
   try {
@@ -159,40 +152,58 @@ async function handle(work: ConnectionWork, args: CommandArguments, io: CommandI
   }
 }
 
+/** What is wrong with the action and the flags that stand beside it. */
+function wrongUsage(action: string, { options }: CommandArguments): string | undefined {
+  if (action !== "init" && action !== "show" && action !== "clear")
+    return "write config init, config show or config clear";
+  const foreign = ofInit.some((name) => options[name] !== undefined) || options["check"] === false;
+  if (action !== "init" && foreign) return `flags of the connection go with config init, not with config ${action}`;
+  if (action === "clear" && options["yes"] !== true)
+    return "config clear takes the connection away from every operator that reads this secret; write --yes to do it";
+  return undefined;
+}
+
 /** Flags go before the file; without a file the flags are all there is. */
 async function placeOf(args: CommandArguments, io: CommandIO): Promise<ConnectionPlace | CommandResult> {
-  const given = args.options["config"] !== undefined || io.environment[CONFIG_FILE_VARIABLE] !== undefined;
+  const config = await configIfThere(args, io);
+  if (config !== undefined && !isConfig(config)) return config;
+  const secret = secretOf(args, configuredSecret(config, io));
+  return typeof secret === "string" ? usage(secret) : { config, secret };
+}
+
+/** A file that was named has to be there; the one at the usual place may be missing. */
+async function configIfThere(args: CommandArguments, io: CommandIO): Promise<Config | CommandResult | undefined> {
+  const named = args.options["config"] !== undefined || io.environment[CONFIG_FILE_VARIABLE] !== undefined;
   const there =
-    given ||
+    named ||
     (await io.readFile(configFileOf(args, io)).then(
       () => true,
       () => false,
     ));
-  const config = there ? configOf(args, io) : undefined;
-  if (config !== undefined && !isConfig(config)) return config;
+  return there ? configOf(args, io) : undefined;
+}
+
+/** The secret that is meant when no flag says otherwise. */
+function configuredSecret(config: Config | undefined, io: CommandIO): AwsSecretLocation {
   const auth = config?.scaivault?.auth;
-  const base: AwsSecretLocation =
-    auth?.method === "AwsSecret"
-      ? auth.secret
-      : {
-          name: io.environment[AWS_SECRET_VARIABLE] ?? DEFAULT_AWS_SECRET,
-          intervalMs: 0,
-          credentials: { mode: "Default" },
-        };
+  if (auth?.method === "AwsSecret") return auth.secret;
+  const name = io.environment[AWS_SECRET_VARIABLE] ?? DEFAULT_AWS_SECRET;
+  return { name, intervalMs: 0, credentials: { mode: "Default" } };
+}
+
+/** The secret that the flags name, or what is wrong with them. */
+function secretOf(args: CommandArguments, base: AwsSecretLocation): AwsSecretLocation | string {
   const name = textOption(args, "secret") ?? base.name;
   const ref = parseAwsSecretRef(name);
-  if (ref === undefined) return usage("--secret: write the name of a secret, its id, or its ARN");
+  if (ref === undefined) return "--secret: write the name of a secret, its id, or its ARN";
   const asked = textOption(args, "region");
-  if (asked !== undefined && !isAwsRegion(asked)) return usage("--region: write a region, such as eu-central-1");
+  if (asked !== undefined && !isAwsRegion(asked)) return "--region: write a region, such as eu-central-1";
   if (asked !== undefined && ref.region !== undefined && asked !== ref.region)
-    return usage("--region: write the region of the ARN, or leave it out");
+    return "--region: write the region of the ARN, or leave it out";
   const region = ref.region ?? asked ?? base.region;
   const credentials = loginOf(args, base.credentials);
-  if (typeof credentials === "string") return usage(credentials);
-  return {
-    config,
-    secret: { name, ...(region === undefined ? {} : { region }), intervalMs: base.intervalMs, credentials },
-  };
+  if (typeof credentials === "string") return credentials;
+  return { name, ...(region === undefined ? {} : { region }), intervalMs: base.intervalMs, credentials };
 }
 
 function loginOf(args: CommandArguments, base: AwsLogin): AwsLogin | string {

@@ -158,12 +158,11 @@ function backendStanding(object: SeenObject, nowMs: number): BackendStanding {
   const status = record(object.status) as FederationBackendStatus;
   const standing = standingOf(object, nowMs);
   const lastPollSeconds = secondsSince(status.lastPollTime, nowMs);
-  const intervalSeconds = (parseDuration(status.effective?.syncInterval ?? "") ?? 900_000) / 1000;
-  // Without a dependant nothing is polled for.
   const { dependants = 0, inSync = 0 } = status.counts ?? {};
-  const late = lastPollSeconds !== undefined && lastPollSeconds > 3 * intervalSeconds + POLL_GRACE_SECONDS;
   const counts = status.federation?.counts;
-  const stopped = standing.standing === "Fine" && (dependants > 0 || counts !== undefined) && late;
+  // Without a dependant nothing is polled for.
+  const polledFor = dependants > 0 || counts !== undefined;
+  const stopped = standing.standing === "Fine" && polledFor && isPollOld(status, lastPollSeconds);
   const { type } = record(object.spec) as { type?: unknown };
   return {
     ...standing,
@@ -176,6 +175,12 @@ function backendStanding(object: SeenObject, nowMs: number): BackendStanding {
     ...heldOf(standing, status.plan, federationBackendKind),
     ...(lastPollSeconds === undefined ? {} : { lastPollSeconds }),
   };
+}
+
+/** The last good poll is older than three intervals and some grace. Before the first one there is none to be old. */
+function isPollOld({ effective }: FederationBackendStatus, lastPollSeconds: number | undefined): boolean {
+  const intervalSeconds = (parseDuration(effective?.syncInterval ?? "") ?? 900_000) / 1000;
+  return lastPollSeconds !== undefined && lastPollSeconds > 3 * intervalSeconds + POLL_GRACE_SECONDS;
 }
 
 function syncStanding(object: SeenObject, nowMs: number): SyncStanding {

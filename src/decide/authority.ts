@@ -24,13 +24,16 @@ function marked(
   // Where another cluster writes the path, its mark tells of a flip back.
   const written = vault === undefined || ownMark(vault) !== undefined;
   if (flipped && (declared === "ScaiVault" || written)) return "ScaiVault";
-  const seen = vault === undefined ? undefined : fenceSeen(vault)?.authority;
-  // A mark that cannot be checked is no reason to wait for equality, but what stood there keeps the fence up.
-  const unverified = vault?.observation.presence === "Present" && vault.observation.mark.state === "Unverified";
-  return (
-    (unverified && seen === "Source" ? undefined : seen) ??
-    (secret === undefined ? undefined : ownMark(secret)?.authority)
-  );
+  const seen = vault === undefined ? undefined : markedInScaiVault(vault);
+  return seen ?? (secret === undefined ? undefined : ownMark(secret)?.authority);
+}
+
+/** A mark that cannot be checked is no reason to wait for equality, but what stood there keeps the fence up. */
+function markedInScaiVault(vault: TargetInput): Authority | undefined {
+  const seen = fenceSeen(vault)?.authority;
+  const { presence, mark } = vault.observation;
+  const unverified = presence === "Present" && mark.state === "Unverified";
+  return unverified && seen === "Source" ? undefined : seen;
 }
 
 /**

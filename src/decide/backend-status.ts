@@ -65,26 +65,48 @@ export function backendStatus(input: BackendStatusInput): FederationBackendStatu
   const tree = treeStatus(input);
   const own = listProblems(problemsOf(input), previous?.problems, MAX_PROBLEMS, nowMs);
   const problems = [...own, ...(tree?.problems ?? [])].slice(0, MAX_PROBLEMS);
-  const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
-  const handled = input.handledSyncRequest ?? previous?.lastHandledSyncRequest;
+  const federation = input.tree === undefined ? undefined : inForce(input.tree.federation);
   const notes = [...input.notes, ...(input.tree?.notes ?? []), ...formerNotes(input)];
   const next: FederationBackendStatus = {
     observedGeneration: generation,
     conditions: stamp(verdictsOf(input, tree), previous?.conditions, generation, nowMs),
     ...(input.identity === undefined ? {} : { identity: input.identity }),
-    effective: {
-      syncInterval: input.syncInterval,
-      ...(input.poll === undefined ? {} : { poll: input.poll }),
-      ...(input.tree === undefined ? {} : { federation: inForce(input.tree.federation) }),
-      ...(notes.length === 0 ? {} : { notes: notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
-    },
+    effective: effectiveOf(input, federation, notes),
     counts: input.counts,
     ...shownTree(input, tree),
-    ...(lastPollTime === undefined ? {} : { lastPollTime }),
-    ...(handled === undefined ? {} : { lastHandledSyncRequest: handled }),
+    ...lastDone(input, input.handledSyncRequest),
     ...(problems.length === 0 ? {} : { problems }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
+}
+
+/** The settings in force, whoever copies; `federation` and `notes` are left out when there are none. */
+export function effectiveOf(
+  { syncInterval, poll }: BackendStatusInput,
+  federation: EffectiveShown["federation"],
+  notes: readonly string[],
+): EffectiveShown {
+  return {
+    syncInterval,
+    ...(poll === undefined ? {} : { poll }),
+    ...(federation === undefined ? {} : { federation }),
+    ...(notes.length === 0 ? {} : { notes: notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
+  };
+}
+
+type EffectiveShown = NonNullable<FederationBackendStatus["effective"]>;
+
+/** The last good poll and the last request that was answered; what status said before stands until there is a newer one. */
+export function lastDone(
+  { lastPollMs, previous }: BackendStatusInput,
+  handledSyncRequest: string | undefined,
+): Pick<FederationBackendStatus, "lastPollTime" | "lastHandledSyncRequest"> {
+  const lastPollTime = lastPollMs === undefined ? previous?.lastPollTime : timeText(lastPollMs);
+  const lastHandledSyncRequest = handledSyncRequest ?? previous?.lastHandledSyncRequest;
+  return {
+    ...(lastPollTime === undefined ? {} : { lastPollTime }),
+    ...(lastHandledSyncRequest === undefined ? {} : { lastHandledSyncRequest }),
+  };
 }
 
 /**

@@ -307,17 +307,26 @@ function changedInScaiVault(following: Following): Verdict | undefined {
   const mark = ownMark(target);
   if (target.kind !== "ScaiVault" || mark === undefined || target.observation.content === "AsMarked") return undefined;
   const sourceMoved = mark.version !== wanted.version || mark.source !== wanted.sourceID;
-  const gate = gateOf(context, target, wanted, sourceMoved ? "BothChanged" : "Drift");
-  if (gate !== undefined)
-    return gated(target, makeAction(context, target, wanted, "Update", sourceMoved ? "BothChanged" : "Drift"), gate);
+  const why = sourceMoved ? "BothChanged" : "Drift";
+  const gate = gateOf(context, target, wanted, why);
+  if (gate !== undefined) return gated(target, makeAction(context, target, wanted, "Update", why), gate);
   const equal = target.content.sourceEqualsTarget;
   if (equal === undefined) return needing(target, [wanted.need, targetValue(target)]);
   if (equal) return gated(target, makeAction(context, target, wanted, "Mark", "NewBase"), undefined);
-  // Written anew with what both sides held: as if nobody had been at it.
-  if (target.content.targetEqualsMark === true) {
-    if (sourceMoved) return write(following, "Update", "SourceChanged", undefined);
-    if (isKept(target)) return gated(target, makeAction(context, target, wanted, "Mark", "Kept"), undefined);
-  }
+  return writtenAnew(following, sourceMoved) ?? differsInScaiVault(following, mark, sourceMoved);
+}
+
+/** ScaiVault was written anew with what both sides held: as if nobody had been at it. */
+function writtenAnew(following: Following, sourceMoved: boolean): Verdict | undefined {
+  const { context, target, wanted } = following;
+  if (target.content.targetEqualsMark !== true) return undefined;
+  if (sourceMoved) return write(following, "Update", "SourceChanged", undefined);
+  return isKept(target) ? gated(target, makeAction(context, target, wanted, "Mark", "Kept"), undefined) : undefined;
+}
+
+/** ScaiVault holds something else than the source: people decide, or the source is written over it. */
+function differsInScaiVault(following: Following, mark: Mark, sourceMoved: boolean): Verdict {
+  const { context, target, wanted } = following;
   const versions = `source ${mark.version} to ${wanted.version}, ScaiVault ${mark.targetVersion} to ${target.observation.version}`;
   if (context.fence === "FlipHeld")
     return bothSides(following, outcome(target, "Held", "FlipHeld", `${target.ref}: ${versions}`));

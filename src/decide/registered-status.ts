@@ -1,7 +1,7 @@
 import type { EffectiveFederation, FederationBackendStatus } from "../api/index.ts";
 import { type Reason, reasons } from "../errors/index.ts";
-import type { BackendStatusInput, StoreVerdict } from "./backend-status.ts";
-import { companions, listProblems, sameStatus, stamp, timeText, type Verdict } from "./conditions.ts";
+import { type BackendStatusInput, effectiveOf, lastDone, type StoreVerdict } from "./backend-status.ts";
+import { companions, listProblems, sameStatus, stamp, type Verdict } from "./conditions.ts";
 import type { RegistrationReport } from "./registration-report.ts";
 
 const MAX_PROBLEMS = 20;
@@ -16,23 +16,16 @@ export function registeredStatus(
   if (!report.seen && isStillTold(previous, report, generation)) return previous;
   const store = ownLogin(input.store);
   const problems = listProblems([...storeProblems(store), ...report.problems], previous?.problems, MAX_PROBLEMS, nowMs);
-  const lastPollTime = input.lastPollMs === undefined ? previous?.lastPollTime : timeText(input.lastPollMs);
-  const handled = report.handledSyncRequest ?? previous?.lastHandledSyncRequest;
   const { mode, runsIn, authority, conflictResolution } = federation;
+  const inForce = { mode, runsIn, ...(mode === "proxy" ? {} : { authority, conflictResolution }) };
   const next: FederationBackendStatus = {
     observedGeneration: generation,
     conditions: stamp(verdictsOf(input, store, report), previous?.conditions, generation, nowMs),
     ...(input.identity === undefined ? {} : { identity: input.identity }),
-    effective: {
-      syncInterval: input.syncInterval,
-      ...(input.poll === undefined ? {} : { poll: input.poll }),
-      federation: { mode, runsIn, ...(mode === "proxy" ? {} : { authority, conflictResolution }) },
-      ...(input.notes.length === 0 ? {} : { notes: input.notes.slice(0, 8).map((note) => note.slice(0, 512)) }),
-    },
+    effective: effectiveOf(input, inForce, input.notes),
     counts: input.counts,
     federation: report.status,
-    ...(lastPollTime === undefined ? {} : { lastPollTime }),
-    ...(handled === undefined ? {} : { lastHandledSyncRequest: handled }),
+    ...lastDone(input, report.handledSyncRequest),
     ...(problems.length === 0 ? {} : { problems }),
   };
   return previous !== undefined && sameStatus(previous, next) ? previous : next;
