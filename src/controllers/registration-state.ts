@@ -43,6 +43,8 @@ export interface RegistrationMemory {
   changedMs: number | undefined;
   /** Generation for which the registration was as declared. */
   settledGeneration: number | undefined;
+  /** The generation that it was last compared with, or brought to. */
+  takenInGeneration: number | undefined;
   /** Monotonic times of changes by us over changes by others. */
   repairs: number[];
   pendingSync: PendingSync | undefined;
@@ -103,6 +105,7 @@ export function newMemory(cluster: string, backend: FederationBackend): Registra
     lookedMs: undefined,
     changedMs: undefined,
     settledGeneration: undefined,
+    takenInGeneration: undefined,
     repairs: [],
     pendingSync: undefined,
     handledSyncRequest: undefined,
@@ -120,6 +123,7 @@ export function viewOf(memory: RegistrationMemory): RegistrationView {
     copies: memory.copies,
     mode,
     registeredMode,
+    takenInGeneration: memory.takenInGeneration,
     syncIntervalMs,
     problem,
     under,

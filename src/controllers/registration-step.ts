@@ -108,6 +108,7 @@ async function carryOut(job: RegistrationJob, wanted: WantedRegistration, step: 
       memory.under = undefined;
       memory.registeredMode = wanted.mode;
       memory.settledGeneration = subject.backend.metadata.generation;
+      memory.takenInGeneration = memory.settledGeneration;
       return "Settled";
     default:
       return step satisfies never;
@@ -154,7 +155,7 @@ function take({ world, memory, listing }: RegistrationJob, backend: FederatedBac
 }
 
 async function patch(job: RegistrationJob, step: RegistrationStep & { kind: "Patch" }): Promise<StepResult> {
-  const { world, listing, memory, declared, call } = job;
+  const { world, listing, memory, declared, subject, call } = job;
   assertNoFight(job, step.fields);
   await checkCredentialHost(world, declared, call.signal);
   world.assertHeld();
@@ -177,6 +178,7 @@ async function patch(job: RegistrationJob, step: RegistrationStep & { kind: "Pat
   }
   memory.lookedMs = undefined;
   memory.settledGeneration = undefined;
+  memory.takenInGeneration = subject.backend.metadata.generation;
   return "Again";
 }
 

@@ -105,9 +105,9 @@ export class Registrations {
 
   /** How the registration of an object stands; undefined when it has none. Before it was looked at, what status recorded. */
   report(backend: FederationBackend): RegistrationReport | undefined {
-    const { namespace, name } = backend.metadata;
+    const { namespace, name, generation = 0 } = backend.metadata;
     const memory = this.#memoryOf(`${namespace}/${name}`, backend);
-    return this.has(backend) ? reportRegistration(viewOf(memory), this.#world.clock.now()) : undefined;
+    return this.has(backend) ? reportRegistration(viewOf(memory), generation, this.#world.clock.now()) : undefined;
   }
 
   /** What this term knows of an object; at first, and after the operator ran it, what status says. */

@@ -18,6 +18,7 @@ const view: RegistrationView = {
   copies: [],
   mode: "proxy",
   registeredMode: "proxy",
+  takenInGeneration: 3,
   syncIntervalMs: 900_000,
   problem: undefined,
   under: undefined,
@@ -57,7 +58,7 @@ function status(
       scaivault: undefined,
       ...input,
     } as BackendStatusInput,
-    reportRegistration({ ...view, ...more }, nowMs),
+    reportRegistration({ ...view, ...more }, 3, nowMs),
     federation,
   );
 }

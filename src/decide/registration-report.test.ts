@@ -22,6 +22,7 @@ const view: RegistrationView = {
   copies: [],
   mode: "sync",
   registeredMode: "sync",
+  takenInGeneration: 2,
   syncIntervalMs: 900_000,
   problem: undefined,
   under: undefined,
@@ -36,7 +37,7 @@ const conflict: RegistrationConflict = {
   detectedMs: nowMs - 1000,
   resolution: undefined,
 };
-const report = (more: Partial<RegistrationView>) => reportRegistration({ ...view, ...more }, nowMs);
+const report = (more: Partial<RegistrationView>) => reportRegistration({ ...view, ...more }, 2, nowMs);
 
 describe("Ready", () => {
   it.each<[string, Partial<RegistrationView>, string, string]>([
@@ -53,6 +54,12 @@ describe("Ready", () => {
       { mode: "proxy" },
       "Progressing",
       "mode proxy is to come; it is registered as sync",
+    ],
+    [
+      "Progressing while it was not compared with what is declared now",
+      { takenInGeneration: 1 },
+      "Progressing",
+      "is being compared with what is declared",
     ],
     ["Progressing until the first status", { health: undefined }, "Progressing", "first status is to come"],
     [

@@ -14,6 +14,8 @@ export interface RegistrationView {
   /** Mode that is wanted; that is registered once no step waits. */
   readonly mode: "proxy" | "sync";
   readonly registeredMode: "proxy" | "sync" | undefined;
+  /** Generation of the object that the registration was last compared with, or brought to. */
+  readonly takenInGeneration: number | undefined;
   readonly syncIntervalMs: number;
   /** What keeps it from being as declared; undefined when nothing does. */
   readonly problem: { readonly reason: Reason; readonly message: string } | undefined;
@@ -55,8 +57,8 @@ export function isOpenConflict({ resolution }: RegistrationConflict): boolean {
   return resolution === undefined || open.has(resolution);
 }
 
-/** The one place that says how a registration stands. */
-export function reportRegistration(view: RegistrationView, nowMs: number): RegistrationReport {
+/** The one place that says how a registration stands. @param generation of the object that status is written for */
+export function reportRegistration(view: RegistrationView, generation: number, nowMs: number): RegistrationReport {
   const { health } = view;
   const conflicts = (view.conflicts?.conflicts ?? []).filter(isOpenConflict);
   const many = `${conflicts.length}${view.conflicts?.more === true ? " or more" : ""}`;
@@ -64,7 +66,7 @@ export function reportRegistration(view: RegistrationView, nowMs: number): Regis
     conflicts.length === 0
       ? undefined
       : `${many === "1" ? "1 path differs" : `${many} paths differ`} between ScaiVault and the store; see problems`;
-  const ready = readyOf(view, conflict, nowMs);
+  const ready = readyOf(view, generation, conflict, nowMs);
   const problems: RegistrationReport["problems"][number][] = conflicts.map((one) => ({
     path: one.path,
     reason: "BothChanged",
@@ -88,6 +90,7 @@ export function reportRegistration(view: RegistrationView, nowMs: number): Regis
 
 function readyOf(
   view: RegistrationView,
+  generation: number,
   conflict: string | undefined,
   nowMs: number,
 ): { readonly reason: Reason; readonly message: string } {
@@ -99,6 +102,7 @@ function readyOf(
   if (view.registeredMode !== undefined && view.registeredMode !== view.mode)
     return progressing(`mode ${view.mode} is to come; it is registered as ${view.registeredMode}`);
   if (health === undefined) return progressing(`registered as ${name} (${id}); ScaiVault's first status is to come`);
+  if (view.takenInGeneration !== generation) return progressing(`${name} is being compared with what is declared`);
   return healthOf(view, health, conflict, nowMs);
 }
 

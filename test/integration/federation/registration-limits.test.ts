@@ -58,7 +58,12 @@ describe("25 backends", () => {
     await op.mark();
     await op.advance(20 * MINUTE);
     const calls = callsByMinute(steady, op.clock.now());
-    expect(Math.max(...calls)).toBeLessThanOrEqual(20);
+    // Never more than the bucket has, which a slow moment may let fill up; ScaiVault itself would say 429.
+    expect(
+      admin()
+        .requests()
+        .filter(({ status }) => status === 429),
+    ).toEqual([]);
     // Routine looks leave half of it to people's changes.
     expect(calls.reduce((sum, one) => sum + one, 0) / calls.length).toBeLessThanOrEqual(12);
     expect(stage.federationCalls().filter((one) => !one.startsWith("GET"))).toEqual([]);
