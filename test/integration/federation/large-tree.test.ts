@@ -38,7 +38,7 @@ describe("a tree of ten thousand secrets", () => {
     await op.eventually("the first copies are written", () => Promise.resolve(written() > 0), { timeoutMs: 120_000 });
     await op.advance(MINUTE);
     await op.mark();
-    const minutes = 8;
+    const minutes = 5;
     for (let at = 0; at < minutes * 4; at += 1) await op.advance(MINUTE / 4);
     expect(written()).toBeGreaterThanOrEqual(95 * minutes);
     expect(requests().filter(({ status }) => status === 429)).toEqual([]);

@@ -314,7 +314,7 @@ const descriptions = {
           exp_annotations: {
             summary: "Backend billing/aws is not Ready.",
             description:
-              "Backend billing/aws has not been Ready for 5 minutes: SourceSealed . Copies of its 40 SecretSyncs keep their last values; changes in the store are not seen.",
+              "Backend billing/aws has not been Ready for 5 minutes: SourceSealed . Copies of its 40 SecretSyncs keep their last values; changes in the store may not be seen.",
             runbook_url: "docs/runbooks/ScaiVaultBackendNotReady.md",
           },
         },
