@@ -1,11 +1,4 @@
-import {
-  compareKeys,
-  fingerprintMatches,
-  type KeyComparison,
-  type KeyRing,
-  planPair,
-  sameContent,
-} from "../decide/index.ts";
+import { compareKeys, type KeyComparison, type KeyRing, planPair } from "../decide/index.ts";
 import type {
   ActionKind,
   Brakes,
@@ -22,6 +15,7 @@ import type { Authority, SecretPayload } from "../model/index.ts";
 import type { Permit, RenderedContent, Reservation, SourceRead, TargetObservation } from "../ports/index.ts";
 import type { BoundTarget } from "./bound-target.ts";
 import type { ComparisonMemo } from "./comparison-memo.ts";
+import { contentFacts, hasContent } from "./content-facts.ts";
 import type { PlanMemo, Remembered } from "./plan-memo.ts";
 
 /** One target as it goes into an evaluation: the target itself and what metadata and rights say of it. */
@@ -247,7 +241,7 @@ function comparisons(context: PairContext, values: PairValues): Map<BoundTarget,
     if (wanted === undefined || (held === undefined && observation.presence !== "Absent")) continue;
     const keys = compareKeys(wanted, held);
     found.set(target, keys);
-    const equal = held !== undefined && isEqual(target, wanted, held);
+    const equal = held !== undefined && hasContent(target, wanted, held);
     if (held !== undefined) memo.set(target, version, observation.fence, { equal, keys });
   }
   return found;
@@ -342,34 +336,4 @@ function remembered(context: PairContext, target: BoundTarget, { fence }: Target
   if (policies.apply !== "Never" || source.state !== "Present") return {};
   const known = memo.get(target, followedVersion(context, target, source.version), fence);
   return known === undefined ? {} : { sourceEqualsTarget: known.equal };
-}
-
-function contentFacts(
-  ring: KeyRing,
-  target: BoundTarget,
-  observation: TargetObservation,
-  values: PairValues,
-): ContentFacts {
-  const wanted = values.rendered.get(target);
-  const held = values.held.get(target);
-  const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
-  const matches = (content: RenderedContent) =>
-    mark !== undefined && fingerprintMatches(ring, target.targetID, content, mark.fingerprint);
-  return {
-    ...(wanted === undefined ? {} : { rendered: true }),
-    ...(wanted !== undefined && mark !== undefined ? { sourceEqualsMark: matches(wanted) } : {}),
-    ...(held === undefined ? {} : { held: true }),
-    ...(held !== undefined && mark !== undefined
-      ? { targetEqualsMark: matches(held) || (wanted !== undefined && matches({ ...held, type: wanted.type })) }
-      : {}),
-    ...(wanted !== undefined && held !== undefined ? { sourceEqualsTarget: isEqual(target, wanted, held) } : {}),
-    ...(target.kind === "KubernetesSecret" && wanted !== undefined && held !== undefined && wanted.type !== held.type
-      ? { otherType: true }
-      : {}),
-  };
-}
-
-/** In ScaiVault the type is only a hint (people write `kv` where we write `json`): the data decide. */
-function isEqual(target: BoundTarget, wanted: RenderedContent, held: RenderedContent): boolean {
-  return sameContent(target.kind === "ScaiVault" ? { ...wanted, type: held.type } : wanted, held);
 }
