@@ -164,10 +164,7 @@ async function evaluated(
     (other) => stillClaims(world, other, target),
     predecessors(world, target, marks),
   );
-  // What takes no copies at all is nobody's to claim.
-  const isReadOnly = observation.failure?.reason === "ReadOnlyPath";
-  const claim = () => (leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent));
-  const winner = isReadOnly ? undefined : claim();
+  const winner = claimBefore(world, subject, target, { observation, incumbent, leaving });
   const mark = observation.mark.state === "Valid" ? observation.mark.mark : undefined;
   return {
     target,
@@ -182,6 +179,18 @@ async function evaluated(
     ...(observation.consent === subject.sync.metadata.name ? { consented: true } : {}),
     ...(target.kind === "ScaiVault" ? ofScaiVault(world, subject, target, marks, sightOf(observation, incumbent)) : {}),
   };
+}
+
+/** Whose claim to the target goes before this object's. */
+function claimBefore(
+  world: World,
+  subject: Subject,
+  target: BoundTarget,
+  { observation, incumbent, leaving }: Pick<EvaluatedTarget, "observation" | "incumbent"> & { leaving: boolean },
+): string | undefined {
+  // What takes no copies at all is nobody's to claim.
+  if (observation.failure?.reason === "ReadOnlyPath") return undefined;
+  return leaving ? anyClaim(world, subject, target) : winningClaim(world, subject, target, incumbent);
 }
 
 /** What is told of paths in ScaiVault only. */

@@ -1,5 +1,6 @@
 import { belowSubtree, ownerMatches, sourcePathOf } from "../decide/index.ts";
 import { SyncError } from "../errors/index.ts";
+import type { TargetObservation } from "../ports/index.ts";
 import type { StoreHandle } from "./backend-registry.ts";
 import { indexes } from "./caches.ts";
 import { selfOf } from "./gather.ts";
@@ -47,12 +48,13 @@ async function copiesBelow(world: World, subject: Subject, signal: AbortSignal):
   if (refs.length === 0) return [];
   const seen = await scaivault.observations.refresh(refs, signal);
   if (scaivault.observations.reachability.state === "Failing") return undefined;
-  const found: string[] = [];
-  for (const { mark } of seen.values()) {
-    if (mark.state !== "Valid" || !ownerMatches(world.ring, mark.mark.owner, selfOf(world, subject))) continue;
-    const path = sourcePathOf(mark.mark.source);
-    if (path === undefined || belowSubtree(`${location.path}/**`, path) === undefined) continue;
-    if (mark.mark.source === sourceIDFor(world, subject, path)) found.push(path);
-  }
-  return found;
+  return [...seen.values()].flatMap(({ mark }) => copiedFrom(world, subject, location.path, mark) ?? []);
+}
+
+/** The source path below `root` that a mark names; undefined when the copy is not this object's. */
+function copiedFrom(world: World, subject: Subject, root: string, mark: TargetObservation["mark"]): string | undefined {
+  if (mark.state !== "Valid" || !ownerMatches(world.ring, mark.mark.owner, selfOf(world, subject))) return undefined;
+  const path = sourcePathOf(mark.mark.source);
+  if (path === undefined || belowSubtree(`${root}/**`, path) === undefined) return undefined;
+  return mark.mark.source === sourceIDFor(world, subject, path) ? path : undefined;
 }

@@ -1,7 +1,7 @@
 import { activeSubjects } from "./demand.ts";
 import type { StoreHandle } from "./backend-registry.ts";
 import { membersOf } from "./members.ts";
-import { pairsOf } from "./subject.ts";
+import { pairsOf, type Subject } from "./subject.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
 
 /** Up to so many paths are asked for before bulk looks: what changed must not wait for what did not. */
@@ -24,20 +24,25 @@ export async function refreshScaiVault(
   if (scaivault === undefined) return;
   const addresses = new Map<string, ScaiVaultAddress>();
   for (const subject of activeSubjects(world, store.backends)) {
-    const spec = subject.sync.spec.targets.scaivault;
-    if (spec === undefined || subject.location === undefined || !counts(subject.key)) continue;
-    for (const pair of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
-      if (pair.scaivaultPath === undefined) continue;
-      if (!mayLook(world, subject.sync.metadata.namespace, pair.scaivaultPath)) continue;
-      const fact = store.poller.fact(pair.ref.path)?.fact;
-      const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
-      addresses.set(pair.scaivaultPath, scaivaultAddress(spec, pair.scaivaultPath, subject, tags, "verification"));
-    }
+    if (!counts(subject.key)) continue;
+    for (const address of targetsOf(world, store, subject)) addresses.set(address.path, address);
   }
   if (addresses.size === 0) return;
   const lane = changed && addresses.size <= FEW ? "rotated" : "verification";
   const refs = [...addresses.values()].map((address) => ({ ...address, lane }) as const);
   await scaivault.observations.refresh(refs, signal);
+}
+
+/** The targets in ScaiVault of one object that may be looked at. */
+function* targetsOf(world: World, store: StoreHandle, subject: Subject): Generator<ScaiVaultAddress> {
+  const spec = subject.sync.spec.targets.scaivault;
+  if (spec === undefined || subject.location === undefined) return;
+  for (const { ref, scaivaultPath } of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
+    if (scaivaultPath === undefined || !mayLook(world, subject.sync.metadata.namespace, scaivaultPath)) continue;
+    const fact = store.poller.fact(ref.path)?.fact;
+    const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+    yield scaivaultAddress(spec, scaivaultPath, subject, tags, "verification");
+  }
 }
 
 /** Who may write a path may look at it; a reader needs no right to write. */

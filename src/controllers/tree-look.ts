@@ -1,3 +1,4 @@
+import type { Mark } from "../model/index.ts";
 import { sourceStateOf } from "./source-state.ts";
 import { brakeItem, type BrakeItem, holdTogether } from "./sync-brakes.ts";
 import type { TreeMemory } from "./tree-memory.ts";
@@ -46,15 +47,21 @@ export function holdMassOf(world: World, memory: TreeMemory, paths: Iterable<str
   const deletions: BrakeItem[] = [];
   for (const path of paths) {
     const source = memory.members.get(path);
-    const mark = world.scaivault?.observations.last({ path })?.mark;
-    if (source === undefined || mark?.state !== "Valid" || mark.mark.owner !== subject.owner) continue;
-    if (mark.mark.authority !== "Source") continue;
+    const mark = followedMark(world, memory, path);
+    if (source === undefined || mark === undefined) continue;
     const pair = { ref: { path: source }, scaivaultPath: path, secretName: undefined };
     const state = sourceStateOf({ ...subject, location: { kind: "path", path: source } }, pair);
-    if (state?.state === "Present" && state.version !== mark.mark.version) changes.push(brakeItem(subject, source));
+    if (state?.state === "Present" && state.version !== mark.version) changes.push(brakeItem(subject, source));
     if (state?.state === "Gone" && state.believed && federation.deletionPolicy === "Delete")
       deletions.push(brakeItem(subject, source));
   }
   if (changes.length > 1) holdTogether(world, "change", changes);
   if (deletions.length > 1) holdTogether(world, "deletion", deletions);
+}
+
+/** The mark of a copy of this tree that follows its source, as it was seen last. */
+function followedMark(world: World, { tree: { subject } }: TreeMemory, path: string): Mark | undefined {
+  const mark = world.scaivault?.observations.last({ path })?.mark;
+  if (mark?.state !== "Valid" || mark.mark.owner !== subject.owner) return undefined;
+  return mark.mark.authority === "Source" ? mark.mark : undefined;
 }

@@ -80,10 +80,9 @@ export async function verifyPair(
 }
 
 async function compare(comparing: Comparing, targets: readonly EvaluatedTarget[]): Promise<PairVerdict> {
-  const { subject, pair, differences, unknown } = comparing;
   const vault = targets.find(({ target }) => target.kind === "ScaiVault");
   const secret = targets.find(({ target }) => target.kind === "KubernetesSecret");
-  const authority = vault === undefined ? subject.effective.authority : authorityOf(subject, vault);
+  const authority = authorityOf(comparing.subject, vault);
   const kept = vault !== undefined && authority === "Source" && keeps(vault);
   const inScaiVault = vault === undefined ? undefined : await look(comparing, vault);
   const inSource = authority === "Source" ? await readSource(comparing, targets) : undefined;
@@ -91,10 +90,20 @@ async function compare(comparing: Comparing, targets: readonly EvaluatedTarget[]
     compareScaiVault(comparing, vault, inSource, inScaiVault);
   const truth = authority === "Source" && !kept ? inSource : inScaiVault?.payload;
   if (secret !== undefined && truth !== undefined) await compareSecret(comparing, secret, truth);
+  return verdictOf(comparing, authority, vault, kept);
+}
+
+/** What was found, without the values. `kept`: people settled a conflict for ScaiVault's content. */
+function verdictOf(
+  { pair, sourceVersion, differences, unknown }: Comparing,
+  authority: Authority,
+  vault: EvaluatedTarget | undefined,
+  kept: boolean,
+): PairVerdict {
   return {
     path: pair.ref.path,
     authority,
-    ...(comparing.sourceVersion === undefined ? {} : { sourceVersion: comparing.sourceVersion }),
+    ...(sourceVersion === undefined ? {} : { sourceVersion }),
     ...(vault?.observation.presence === "Present" ? { scaivaultVersion: vault.observation.version } : {}),
     differences,
     ...(kept && differences.some(({ side }) => side === "ScaiVault") ? { kept } : {}),
@@ -103,7 +112,9 @@ async function compare(comparing: Comparing, targets: readonly EvaluatedTarget[]
 }
 
 /** The authority that the mark in ScaiVault names, else the declared one: a flip that is held has not happened yet. */
-function authorityOf({ effective }: Subject, { observation: { mark, presence } }: EvaluatedTarget): Authority {
+function authorityOf({ effective }: Subject, vault: EvaluatedTarget | undefined): Authority {
+  if (vault === undefined) return effective.authority;
+  const { mark, presence } = vault.observation;
   return presence === "Present" && mark.state === "Valid" ? mark.mark.authority : effective.authority;
 }
 
