@@ -3,6 +3,7 @@ import { SyncError, toSyncError } from "../errors/index.ts";
 import type { PollMethod, PollResult, SecretSource, SourceFact } from "../ports/index.ts";
 import type { Clock } from "../time/clock.ts";
 import { changedMs } from "./changed.ts";
+import { PollRequests } from "./poll-requests.ts";
 import { sameFact } from "./same-fact.ts";
 import { nextTick } from "./schedule.ts";
 import { isStoreWide } from "./store-wide.ts";
@@ -43,8 +44,7 @@ export class StorePoller {
   readonly #subtrees = new Map<string, { paths: readonly string[]; asOfMs: number }>();
   readonly #subtreeFailures = new Map<string, SyncError>();
   readonly #unlisted = new Map<string, Set<string>>();
-  readonly #requested = new Map<string, boolean>();
-  readonly #requestedSubtrees = new Map<string, boolean>();
+  readonly #requests = new PollRequests();
   readonly #abort = new AbortController();
   #state: StoreState = { state: "Unpolled" };
   #method: PollMethod | undefined;
@@ -53,7 +53,6 @@ export class StorePoller {
   #lastFullMs: number | undefined;
   #running: Promise<void> | undefined;
   #again = false;
-  #fullWanted: "none" | "poll" | "fresh" = "none";
   #cancelTick: () => void = () => undefined;
   #tickMs: number | undefined;
   #usualMs: number | undefined;
@@ -119,7 +118,7 @@ export class StorePoller {
 
   /** Polls everything soon; `fresh` refuses methods whose answers may lag. */
   pollNow(options: { fresh: boolean }): void {
-    if (options.fresh || this.#fullWanted === "none") this.#fullWanted = options.fresh ? "fresh" : "poll";
+    this.#requests.everything(options);
     this.#soon();
   }
 
@@ -130,9 +129,7 @@ export class StorePoller {
 
   /** Polls single paths or subtrees soon; requests that come close together share one poll. */
   request(paths: readonly string[], options: { fresh: boolean; subtrees?: readonly string[] }): void {
-    for (const path of paths) this.#requested.set(path, options.fresh || this.#requested.get(path) === true);
-    for (const prefix of options.subtrees ?? [])
-      this.#requestedSubtrees.set(prefix, options.fresh || this.#requestedSubtrees.get(prefix) === true);
+    this.#requests.add(paths, options);
     this.#soon();
   }
 
@@ -183,16 +180,12 @@ export class StorePoller {
     const failing = this.#state.state === "Failing";
     if (failing) {
       if (!(await this.#probe())) return;
-      this.#fullWanted = this.#fullWanted === "fresh" ? "fresh" : "poll";
+      this.#requests.everything({ fresh: false });
     }
     const demand = this.#options.demand();
-    const full = this.#fullWanted !== "none";
-    const fresh = this.#fullWanted === "fresh" || (!full && [...this.#requested.values()].some(Boolean));
-    const paths = full ? this.#due(demand, failing || fresh) : [...this.#requested.keys()];
-    const subtrees = full ? [...demand.subtrees.keys()] : [...this.#requestedSubtrees.keys()];
-    this.#fullWanted = "none";
-    this.#requested.clear();
-    this.#requestedSubtrees.clear();
+    const { full, fresh, ...requested } = this.#requests.take();
+    const paths = full ? this.#due(demand, failing || fresh) : requested.paths;
+    const subtrees = full ? [...demand.subtrees.keys()] : requested.subtrees;
     if (!full && paths.length === 0 && subtrees.length === 0) {
       this.#scheduleTick(demand, false);
       return;
@@ -237,7 +230,7 @@ export class StorePoller {
 
   #take(result: PollResult, demand: Demand, full: boolean): string[] {
     const now = this.#options.clock.monotonic();
-    this.#answered(result);
+    this.#requests.answered(result);
     const changed: string[] = [];
     for (const [path, fact] of result.facts) {
       if (!sameFact(this.#facts.get(path)?.fact, fact) || this.#failures.has(path)) changed.push(path);
@@ -274,14 +267,6 @@ export class StorePoller {
     }
     this.#recovered(now);
     return changed;
-  }
-
-  /** What was asked for while the poll was under way is in its answer; only who wants it from the store itself goes on. */
-  #answered({ facts, failures, subtrees }: PollResult): void {
-    for (const [path, fresh] of this.#requested)
-      if (!fresh && (facts.has(path) || failures.has(path))) this.#requested.delete(path);
-    for (const [prefix, fresh] of this.#requestedSubtrees)
-      if (!fresh && subtrees.has(prefix)) this.#requestedSubtrees.delete(prefix);
   }
 
   #noteUnlisted(prefix: string, paths: readonly string[]): void {
