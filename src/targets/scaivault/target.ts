@@ -22,6 +22,7 @@ import { FENCE } from "../fence.ts";
 import type { MarkSeal } from "../marks.ts";
 import { allowedHosts, sameHosts, withAllowedHosts } from "./allowed-hosts.ts";
 import { markKeys, storedMark, withMark, withoutMark } from "./mark-place.ts";
+import { MarkRoom, notKept } from "./mark-room.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import type { ScaiVaultRef } from "./types.ts";
 
@@ -38,8 +39,6 @@ export interface ScaiVaultTargetOptions {
 
 /** For how long a path counts as soft-deleted after ScaiVault said so; a reader cannot tell it from an absent one. */
 const SOFT_DELETED_MS = 10 * 60_000;
-/** For how long nothing is written after ScaiVault dropped a mark; each attempt leaves a version that nobody owns. */
-const NO_ROOM_MS = 60 * 60_000;
 
 /**
  * ScaiVault paths as targets. There is no check-and-set: each write looks at the metadata right before, refuses when
@@ -53,12 +52,11 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
   readonly #options: ScaiVaultTargetOptions;
   readonly #cache: MetadataCache;
   readonly #softDeleted = new Map<string, number>();
-  /** Versions of ours whose mark ScaiVault did not keep. */
-  readonly #unmarked = new Map<string, number>();
-  #noRoomSinceMs: number | undefined;
+  readonly #room: MarkRoom;
 
   constructor(options: ScaiVaultTargetOptions) {
     this.#options = options;
+    this.#room = new MarkRoom(options.clock);
     this.#cache = new MetadataCache(options.client, options.clock, options.freshForMs ?? 10_000);
   }
 
@@ -108,13 +106,13 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     signal: AbortSignal,
   ): Promise<WriteResult> {
     const { observed, content } = request;
-    this.#checkRoom(action);
+    this.#room.check(action);
     const current = await this.#current(ref, observed, action, signal);
     const version = (current?.version ?? 0) + 1;
     const metadata = this.#declared(ref, current?.metadata, { ...request.mark, targetVersion: String(version) });
     this.#cache.forget(ref.path);
     const answer = await this.#put(ref, { content, metadata, permit: request.permit }, signal);
-    this.#checkKept(ref, answer, version, action);
+    this.#room.checkKept(ref.path, answer, version, action);
     const written = answer.version ?? (await this.#current(ref, undefined, action, signal))?.version;
     if (written !== version) {
       const what = `version ${written ?? "none"} was made where ${version} was expected`;
@@ -214,9 +212,7 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
       content: mark.state === "Valid" ? (asMarked ? "AsMarked" : "Changed") : "Unknown",
       metadataAsDeclared: asDeclared(ref, secret.metadata),
       fence: version,
-      ...(mark.state === "None" && this.#unmarked.get(ref.path) === secret.version
-        ? { failure: new SyncError("NoRoomForMark", notKept(ref)) }
-        : {}),
+      ...(mark.state === "None" && this.#room.dropped(ref.path, secret.version) ? { failure: notKept(ref.path) } : {}),
     };
   }
 
@@ -276,32 +272,6 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
     }
   }
 
-  /** @throws SyncError NoRoomForMark while ScaiVault is known to drop marks */
-  #checkRoom(action: string): void {
-    const since = this.#noRoomSinceMs;
-    if (since === undefined || this.#options.clock.monotonic() - since >= NO_ROOM_MS) return;
-    throw new SyncError("NoRoomForMark", "ScaiVault does not keep the operator's marks, so nothing is written", {
-      action,
-    });
-  }
-
-  /** @throws SyncError NoRoomForMark when the answer shows that ScaiVault dropped the mark of what was just written */
-  #checkKept(
-    ref: ScaiVaultRef,
-    answer: Awaited<ReturnType<ScaiVaultClient["put"]>>,
-    version: number,
-    action: string,
-  ): void {
-    if (answer.metadata === undefined || markKeys(answer.metadata).length > 0) {
-      this.#noRoomSinceMs = undefined;
-      this.#unmarked.delete(ref.path);
-      return;
-    }
-    this.#noRoomSinceMs = this.#options.clock.monotonic();
-    this.#unmarked.set(ref.path, answer.version ?? version);
-    throw new SyncError("NoRoomForMark", notKept(ref), { action });
-  }
-
   async #setMark(
     ref: ScaiVaultRef,
     current: SecretInfo,
@@ -345,10 +315,6 @@ class ScaiVaultTarget implements SecretTarget<ScaiVaultRef> {
 /** What the proof of a mark in ScaiVault is bound to. */
 function targetID(ref: ScaiVaultRef): string {
   return `scaivault/${ref.path}`;
-}
-
-function notKept(ref: ScaiVaultRef): string {
-  return `ScaiVault did not keep the operator's mark on ${ref.path}`;
 }
 
 function moved(ref: ScaiVaultRef, action: string): SyncError {
