@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import type { CommandIO } from "./cli/command.ts";
-import { compose, instanceName } from "./compose.ts";
+import { compose, instanceName, type Operator } from "./compose.ts";
 import type { Config } from "./config/index.ts";
 import { openConnection } from "./connect.ts";
 import { type OperatorTerm, termMetrics } from "./controllers/index.ts";
@@ -19,16 +19,7 @@ export async function runOperator(config: Config, io: CommandIO, file: string): 
   const { reflectors } = operator;
   const liveness = new Liveness(systemClock);
   for (const { name, lastAttemptMs } of reflectors.lastAttempts()) liveness.watch(name, lastAttemptMs);
-  const listening: Listening[] = [];
-  const checks = { live: () => liveness.check().stale, ready: () => reflectors.unsynced() };
-  try {
-    listening.push(await listen("health", config.health, (at, port) => startHealthServer(checks, at, port)));
-    const { registry } = operator.metrics;
-    listening.push(await listen("metrics", config.metrics, (at, port) => startMetricsServer(registry, at, port)));
-  } catch (error) {
-    await Promise.all([operator.close(), ...listening.map((one) => one.close())]);
-    throw error;
-  }
+  const listening = await startServers(config, operator, liveness);
   log.info("starting", { version: VERSION, address: `${config.health.address}:${listening[0]?.port ?? 0}` });
   if (connection !== undefined) log.info("connection read", { name: connection.source, version: connection.version });
   connection?.start();
@@ -83,6 +74,21 @@ const SERVERS_MS = 5_000;
 /** How long calls of a former leader may go on after its lease has ended: a new one waits for that. */
 function graceMs({ leaseDurationMs, renewDeadlineMs }: Config["leaderElection"]): number {
   return SERVERS_MS + Math.max(0, renewDeadlineMs + WIND_DOWN_MS - leaseDurationMs);
+}
+
+/** The servers of health and of metrics, in this order. @throws SyncError InvalidSpec, with all of the operator closed */
+async function startServers(config: Config, operator: Operator, liveness: Liveness): Promise<readonly Listening[]> {
+  const listening: Listening[] = [];
+  const checks = { live: () => liveness.check().stale, ready: () => operator.reflectors.unsynced() };
+  try {
+    listening.push(await listen("health", config.health, (at, port) => startHealthServer(checks, at, port)));
+    const { registry } = operator.metrics;
+    listening.push(await listen("metrics", config.metrics, (at, port) => startMetricsServer(registry, at, port)));
+  } catch (error) {
+    await Promise.all([operator.close(), ...listening.map((one) => one.close())]);
+    throw error;
+  }
+  return listening;
 }
 
 /** @throws SyncError InvalidSpec when the address cannot be had */
