@@ -3,7 +3,6 @@
  */
 import { hostname } from "node:os";
 import { fieldManagers } from "./api/index.ts";
-import { Observations } from "./catalogue/index.ts";
 import { type Config, readMarkKeys } from "./config/index.ts";
 import { withConnection } from "./connect.ts";
 import type { FollowedConnection } from "./connection/index.ts";
@@ -13,7 +12,6 @@ import {
   type Caches,
   createCaches,
   createCredentialReader,
-  type FederationSide,
   LingeringCopies,
   OperatorTerm,
   PlanRun,
@@ -24,25 +22,13 @@ import {
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
 import { errorCode, SyncError } from "./errors/index.ts";
 import { sourceMaker } from "./make-source.ts";
-import { followedLogin, place } from "./make-login.ts";
 import { makeNetwork } from "./make-network.ts";
-import type { Destination, HttpClient, Network } from "./net/index.ts";
-import { News, newsFeed } from "./news/index.ts";
+import { makeScaiVault, type ScaiVaultConnection } from "./make-scaivault.ts";
+import type { Network } from "./net/index.ts";
 import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
-import {
-  clientCredentials,
-  FederationClient,
-  RateBudget,
-  type RateBudgetOptions,
-  ScaiVaultClient,
-  type ScaiVaultOptions,
-  secretFile,
-  tokenExchange,
-  tokenFile,
-  type TokenProvider,
-} from "./scaivault/index.ts";
-import { allowedHosts, createKubernetesSecretTarget, createScaiVaultTarget } from "./targets/index.ts";
-import { createLogger, createMetrics, errorFields, type Logger, type Metrics } from "./telemetry/index.ts";
+import type { RateBudgetOptions } from "./scaivault/index.ts";
+import { createKubernetesSecretTarget } from "./targets/index.ts";
+import { createLogger, createMetrics, type Logger, type Metrics } from "./telemetry/index.ts";
 import { type Clock, systemClock } from "./time/clock.ts";
 import { VERSION } from "./version.ts";
 
@@ -84,16 +70,6 @@ export interface Operator {
   /** Compares instead, for `verify`. */
   verifyRun(): VerifyRun;
   close(): Promise<void>;
-}
-
-/** The connection to ScaiVault, below the side that the controllers see. */
-export interface ScaiVaultConnection {
-  readonly client: ScaiVaultClient;
-  readonly tokens: TokenProvider;
-  readonly http: HttpClient;
-  readonly destination: Destination;
-  /** What stands before `/v1`. */
-  readonly basePath: string;
 }
 
 const PRODUCT = `scaivault-operator/${VERSION}`;
@@ -148,7 +124,7 @@ export function compose(options: ComposeOptions): Operator {
     userAgent: product,
     cluster: config.cluster.name,
   });
-  const connected = scaivaultSide(config, {
+  const connected = makeScaiVault(config, {
     network,
     clock,
     metrics,
@@ -254,147 +230,4 @@ function clusterConfig(config: Config) {
 /** The name of this replica in events and in the Lease. */
 export function instanceName(environment: ComposeOptions["environment"] = process.env): string {
   return environment["POD_NAME"] ?? hostname();
-}
-
-function scaivaultSide(
-  config: Config,
-  parts: {
-    network: Network;
-    clock: Clock;
-    metrics: Metrics;
-    log: Logger;
-    seal: ReturnType<typeof createMarkSeal>;
-    guard: () => void;
-    product: string;
-    looksOnly: boolean;
-    limits: ComposeOptions["scaivaultLimits"];
-    loaded: FollowedConnection | undefined;
-  },
-): { readonly side: ScaiVaultSide; readonly connection: ScaiVaultConnection } | undefined {
-  const { scaivault } = config;
-  if (scaivault === undefined) return undefined;
-  const { network, clock, metrics, log, seal, guard, product, looksOnly, limits, loaded } = parts;
-  const { url, path: basePath } = place(network, scaivault.url ?? "");
-  const ca = loaded?.settings.ca;
-  const destination: Destination = { url, ...(ca === undefined ? {} : { ca }) };
-  const http = network.open(destination);
-  const onFailure = (error: SyncError): void => log.warn("ScaiVault login failed", errorFields(error));
-  const budget = new RateBudget({ clock, share: scaivault.rateShare, limits: { ...scaivault.limits, ...limits } });
-  const optionsWith = (tokens: TokenProvider): ScaiVaultOptions => ({
-    http,
-    basePath,
-    clock: systemClock,
-    userAgent: product,
-    cluster: config.cluster.name,
-    guard,
-    readOnly: looksOnly || scaivault.role === "Reader",
-    budget,
-    tokens,
-    ...(scaivault.tenantID === undefined ? {} : { tenant: scaivault.tenantID }),
-    ...(scaivault.tenantIn === undefined ? {} : { tenantIn: scaivault.tenantIn }),
-    onCall: ({ category, status, ms }) => metrics.scaivaultCall(category, String(status), ms),
-  });
-  const clientWith = (tokens: TokenProvider): ScaiVaultClient => new ScaiVaultClient(optionsWith(tokens));
-  const tokens = tokensOf(scaivault.auth, { network, http, basePath, clock, product, onFailure, loaded, clientWith });
-  const client = clientWith(tokens);
-  const federation: FederationSide = {
-    backends: new FederationClient(optionsWith(tokens)),
-    perMinute: () => budget.perMinute("federation"),
-    allowedHosts: async (path, signal) => {
-      const found = await client.metadata(path, { signal, lane: "user" });
-      return found === undefined ? undefined : allowedHosts(found.metadata.custom);
-    },
-    checkAddress: (address) => void network.endpoint(address),
-  };
-  const target = createScaiVaultTarget({ client, seal, clock });
-  const observations = new Observations({
-    target,
-    clock,
-    onReachability: (now) => {
-      if (now.state === "Failing")
-        log.warn("ScaiVault failing", { reason: now.error.reason, message: now.error.message });
-      else log.info("ScaiVault reachable");
-    },
-  });
-  const list = async (prefix: string, signal: AbortSignal): Promise<readonly string[]> => {
-    const paths: string[] = [];
-    for await (const page of client.list(prefix, { signal, lane: "verification" }))
-      for (const { path } of page) paths.push(path);
-    return paths;
-  };
-  const { role } = scaivault;
-  const takeOverFrom = new Set(scaivault.takeOverFrom);
-  const id = `${url.host}${basePath}/${scaivault.tenantID ?? ""}`;
-  return {
-    side: { role, takeOverFrom, target, observations, list, federation, id, ...newsOf(config, { client, clock, log }) },
-    connection: { client, tokens, http, destination, basePath },
-  };
-}
-
-/** ScaiVault's news, unless they are off. What is said of them is said once for each way that they stand. */
-function newsOf(
-  { scaivault, cluster }: Config,
-  { client, clock, log }: { client: ScaiVaultClient; clock: Clock; log: Logger },
-): Pick<ScaiVaultSide, "news"> {
-  if (scaivault?.news !== "Subscription") return {};
-  const news = new News({
-    feed: newsFeed(client, cluster.name),
-    clock,
-    onMode(mode, error) {
-      const fields = error === undefined ? {} : errorFields(error);
-      if (mode === "Refused" || mode === "Unsupported")
-        log.warn("ScaiVault tells no news: changes there are seen by polling only", fields);
-      else log.info(`ScaiVault news ${mode.toLowerCase()}`, fields);
-    },
-  });
-  return { news };
-}
-
-function tokensOf(
-  auth: NonNullable<Config["scaivault"]>["auth"],
-  parts: {
-    network: Network;
-    http: ReturnType<Network["open"]>;
-    basePath: string;
-    clock: Clock;
-    product: string;
-    onFailure: (error: SyncError) => void;
-    loaded: FollowedConnection | undefined;
-    clientWith: (tokens: TokenProvider) => ScaiVaultClient;
-  },
-): TokenProvider {
-  const { network, http, basePath, clock, product, onFailure, loaded } = parts;
-  const common = { clock, userAgent: product, onFailure };
-  switch (auth.method) {
-    case "TokenFile":
-      return tokenFile(auth.tokenFile, clock);
-    case "ClientCredentials": {
-      const { url, path } = place(network, auth.tokenURL);
-      return clientCredentials({
-        ...common,
-        http: network.open({ url }, 2),
-        tokenPath: path,
-        clientID: secretFile(auth.clientIDFile, clock),
-        clientSecret: secretFile(auth.clientSecretFile, clock),
-        clientAuth: "Form",
-        ...(auth.scope === undefined ? {} : { scope: auth.scope }),
-      });
-    }
-    case "TokenExchange": {
-      const own = auth.url === undefined ? undefined : place(network, auth.url);
-      return tokenExchange({
-        ...common,
-        http: own === undefined ? http : network.open({ url: own.url }, 2),
-        basePath: own === undefined ? basePath : own.path.replace(/\/v1\/auth\/exchange$/, ""),
-        subjectToken: secretFile(auth.subjectTokenFile, clock),
-        ...(auth.audience === undefined ? {} : { audience: auth.audience }),
-        ...(auth.scope === undefined ? {} : { scope: auth.scope }),
-        ...(auth.role === undefined ? {} : { role: auth.role }),
-      });
-    }
-    case "AwsSecret":
-      return followedLogin(loaded, { network, clock, onFailure, clientWith: parts.clientWith });
-    default:
-      return auth satisfies never;
-  }
 }
