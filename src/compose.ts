@@ -2,15 +2,13 @@
  * The composition root: everything is made and wired here, and nowhere else. It knows all folders; none knows it.
  */
 import { hostname } from "node:os";
-import { fieldManagers } from "./api/index.ts";
 import { type Config, readMarkKeys } from "./config/index.ts";
 import { withConnection } from "./connect.ts";
 import type { FollowedConnection } from "./connection/index.ts";
 import {
   BackendResolver,
-  CacheReflectors,
+  type CacheReflectors,
   type Caches,
-  createCaches,
   createCredentialReader,
   LingeringCopies,
   OperatorTerm,
@@ -20,12 +18,13 @@ import {
   type World,
 } from "./controllers/index.ts";
 import { BrakeWindows, createKeyRing, createMarkSeal, createRights } from "./decide/index.ts";
-import { errorCode, SyncError } from "./errors/index.ts";
+import { SyncError } from "./errors/index.ts";
 import { sourceMaker } from "./make-source.ts";
+import { clusterConfig, makeKubernetes } from "./make-kubernetes.ts";
 import { makeNetwork } from "./make-network.ts";
 import { makeScaiVault, type ScaiVaultConnection } from "./make-scaivault.ts";
 import type { Network } from "./net/index.ts";
-import { EventRecorder, KubeClient, KubeTransport, loadClusterConfig } from "./runtime/index.ts";
+import type { KubeClient, KubeTransport } from "./runtime/index.ts";
 import type { RateBudgetOptions } from "./scaivault/index.ts";
 import { createKubernetesSecretTarget } from "./targets/index.ts";
 import { createLogger, createMetrics, type Logger, type Metrics } from "./telemetry/index.ts";
@@ -90,31 +89,11 @@ export function compose(options: ComposeOptions): Operator {
   const product = options.purpose === undefined ? PRODUCT : `${PRODUCT} ${options.purpose}`;
   const userAgent = `${product} (${config.cluster.name})`;
   const { network, unfollow } = makeNetwork(config, { apiServer: cluster.server, userAgent, metrics, log, clock });
-  const transport = new KubeTransport({
-    config: cluster,
-    clock: systemClock,
-    userAgent,
-    onRequest: ({ verb, resource, code, ms }) => metrics.kubeCall(verb, resource, String(code), ms),
-  });
-  const client = new KubeClient(transport, { fieldManager: fieldManagers.secrets });
-  const caches = createCaches(log, config.cluster.name);
-  const reflectors = new CacheReflectors({
-    client,
-    clock: systemClock,
-    caches,
-    watchNamespaces: config.watchNamespaces,
-    log,
-  });
-  const events = new EventRecorder({
-    client,
-    clock: systemClock,
-    controller: "scaivault.scailabs.ai/operator",
-    instance: instanceName(options.environment),
-  });
+  const instance = instanceName(options.environment);
+  const kubernetes = makeKubernetes(config, { cluster, userAgent, metrics, log, instance });
+  const { transport, client, caches, reflectors, events } = kubernetes;
   const seal = createMarkSeal(ring);
-  // Clients and targets outlive a term; what they may write is up to the one that runs.
-  let mayWrite = (): void => undefined;
-  const guard = (): void => mayWrite();
+  const { guard, allow } = writeGuard();
   const secrets = createKubernetesSecretTarget({
     guard,
     client,
@@ -124,51 +103,18 @@ export function compose(options: ComposeOptions): Operator {
     userAgent: product,
     cluster: config.cluster.name,
   });
+  const parts = { network, clock, metrics, log, seal, guard, product };
   const connected = makeScaiVault(config, {
-    network,
-    clock,
-    metrics,
-    log,
-    seal,
-    guard,
-    product,
+    ...parts,
     looksOnly: options.purpose !== undefined,
     limits: options.scaivaultLimits,
     loaded: options.connection,
   });
   const scaivault = connected?.side;
   const rights = createRights(config);
-  const resolver = new BackendResolver({
-    credentials: createCredentialReader(client, caches.credentials),
-    rights: {
-      refusal: (namespace) => rights.refusal(namespace),
-      ambientIdentity: (namespace) => rights.ambientIdentity(namespace).ok,
-      endpoints: (namespace) => rights.endpoints(namespace),
-    },
-    make: sourceMaker({ product, network, clock, ring, environment: options.environment ?? process.env }),
-  });
-  const world =
-    (mode: Pick<World, "assertHeld" | "dryRun">) =>
-    (registry: World["registry"]): World => ({
-      clock,
-      cluster: config.cluster.name,
-      budgets: config.budgets,
-      caches,
-      client,
-      registry,
-      resolver,
-      rights,
-      ring,
-      brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
-      lingering: new LingeringCopies(),
-      treeSizes: new Map(),
-      secrets,
-      scaivault,
-      log,
-      metrics,
-      events,
-      ...mode,
-    });
+  const environment = options.environment ?? process.env;
+  const resolver = makeResolver({ client, caches, rights, product, network, clock, ring, environment });
+  const lasting = { clock, caches, client, resolver, rights, ring, secrets, scaivault, log, metrics, events };
   return {
     config,
     log,
@@ -182,12 +128,7 @@ export function compose(options: ComposeOptions): Operator {
     resolver,
     connection: connected?.connection,
     namespace: config.kubernetes.kubeconfig === undefined ? undefined : cluster.namespace,
-    term: ({ assertHeld }) => {
-      mayWrite = assertHeld;
-      return new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) });
-    },
-    planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
-    verifyRun: () => new VerifyRun(clock, world({ assertHeld: refuseWrites, dryRun: true })),
+    ...runsOf(config, lasting, allow),
     async close() {
       unfollow();
       await options.connection?.close();
@@ -199,32 +140,76 @@ export function compose(options: ComposeOptions): Operator {
   };
 }
 
+/** Clients and targets outlive a term; what they may write is up to the one that runs: `allow` says what `guard` asks. */
+function writeGuard(): { readonly guard: () => void; readonly allow: (assertHeld: () => void) => void } {
+  let mayWrite = (): void => undefined;
+  return {
+    guard: () => mayWrite(),
+    allow: (assertHeld) => {
+      mayWrite = assertHeld;
+    },
+  };
+}
+
+/** Resolves backends with what the rights of their namespaces allow. */
+function makeResolver({
+  client,
+  caches,
+  rights,
+  ...source
+}: Pick<World, "client" | "caches" | "rights"> & Parameters<typeof sourceMaker>[0]): BackendResolver {
+  return new BackendResolver({
+    credentials: createCredentialReader(client, caches.credentials),
+    rights: {
+      refusal: (namespace) => rights.refusal(namespace),
+      ambientIdentity: (namespace) => rights.ambientIdentity(namespace).ok,
+      endpoints: (namespace) => rights.endpoints(namespace),
+    },
+    make: sourceMaker(source),
+  });
+}
+
+/** What every term and run shares. */
+type Lasting = Omit<
+  World,
+  "cluster" | "budgets" | "registry" | "brakes" | "lingering" | "treeSizes" | "assertHeld" | "dryRun"
+>;
+
+/** The ways to work with the parts. `allow` is told what a term's writes are checked with. */
+function runsOf(
+  config: Config,
+  lasting: Lasting,
+  allow: (assertHeld: () => void) => void,
+): Pick<Operator, "term" | "planRun" | "verifyRun"> {
+  const { clock } = lasting;
+  // Brakes and sizes begin anew with each.
+  const world =
+    (mode: Pick<World, "assertHeld" | "dryRun">) =>
+    (registry: World["registry"]): World => ({
+      ...lasting,
+      cluster: config.cluster.name,
+      budgets: config.budgets,
+      registry,
+      brakes: new BrakeWindows({ startedMs: clock.monotonic() }),
+      lingering: new LingeringCopies(),
+      treeSizes: new Map(),
+      ...mode,
+    });
+  return {
+    term: ({ assertHeld }) => {
+      allow(assertHeld);
+      return new OperatorTerm({ clock, workers: config.workers, world: world({ assertHeld, dryRun: false }) });
+    },
+    planRun: () => new PlanRun(clock, world({ assertHeld: () => undefined, dryRun: true })),
+    verifyRun: () => new VerifyRun(clock, world({ assertHeld: refuseWrites, dryRun: true })),
+  };
+}
+
 function markKeys(config: Config): readonly Buffer[] {
   const read = readMarkKeys(config.marks.keyFiles);
   if (read.ok) return read.keys;
   const [first] = read.problems;
   throw new SyncError("InvalidSpec", `${first?.file ?? "marks.keyFiles"}: ${first?.message ?? "cannot be read"}`);
-}
-
-function clusterConfig(config: Config) {
-  const { kubeconfig, context } = config.kubernetes;
-  const given = kubeconfig !== undefined || context !== undefined;
-  try {
-    const loaded = loadClusterConfig({
-      ...(kubeconfig === undefined ? {} : { kubeconfig }),
-      ...(context === undefined ? {} : { context }),
-      ...(given ? {} : { inCluster: true }),
-    });
-    // Outside a pod the address is made of variables that are not set.
-    new URL(loaded.server);
-    return loaded;
-  } catch (error) {
-    const where = given ? `kubernetes.kubeconfig: ${kubeconfig ?? "the default kubeconfig"}` : "kubernetes: the pod";
-    const why = given
-      ? "cannot be read or has no usable context"
-      : "has no ServiceAccount token; outside a pod set kubernetes.kubeconfig";
-    throw new SyncError("InvalidSpec", `${where} ${why} (${errorCode(error) ?? "not valid"})`);
-  }
 }
 
 /** The name of this replica in events and in the Lease. */
