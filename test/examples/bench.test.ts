@@ -175,7 +175,8 @@ describe.each([
       const run = await resultOf(backend, "restart");
       // The old process gives its token back, the new one logs in.
       const logins = backend === "vault" ? 2 : 0;
-      expect(run).toMatchObject({ ...nothing, logins, scaivaultReads: scaivault, pollTimeWrites: 1 });
+      expect(run).toMatchObject({ ...nothing, logins, pollTimeWrites: 1 });
+      expect(run["scaivaultReads"]).toBeLessThanOrEqual(2 * scaivault);
       // Objects that are looked at before the first poll has ended ask for theirs once more.
       for (const [kind, count] of Object.entries(poll)) {
         expect(run.sourceCalls[kind]).toBeGreaterThanOrEqual(count);

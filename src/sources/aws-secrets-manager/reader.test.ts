@@ -43,6 +43,7 @@ beforeEach(() => {
   reader = new AsmReader({
     api,
     clock,
+    gatherClock: clock,
     region: "us-east-1",
     onUnmatched: (count) => (unmatched += count),
   });

@@ -30,6 +30,8 @@ interface Waiter {
 export interface AsmReaderOptions {
   readonly api: AsmApi;
   readonly clock: Clock;
+  /** Times the wait for company. */
+  readonly gatherClock: Clock;
   readonly region: string;
   readonly onUnmatched: (count: number) => void;
 }
@@ -71,8 +73,8 @@ export class AsmReader {
    */
   #schedule(): void {
     if (this.#queue.length === 0 || this.#running >= PARALLEL) return;
-    const { clock } = this.#options;
-    const quiet = this.#running === 0 && clock.monotonic() - this.#companyMs >= GATHER_MS;
+    const { gatherClock } = this.#options;
+    const quiet = this.#running === 0 && gatherClock.monotonic() - this.#companyMs >= GATHER_MS;
     const now = quiet || this.#queue.length >= BATCH;
     if (this.#cancelScheduled !== undefined && !now) return;
     this.#cancelScheduled?.();
@@ -84,7 +86,7 @@ export class AsmReader {
       const turn = setImmediate(go);
       this.#cancelScheduled = () => clearImmediate(turn);
     } else {
-      this.#cancelScheduled = clock.setTimeout(go, GATHER_MS);
+      this.#cancelScheduled = gatherClock.setTimeout(go, GATHER_MS);
     }
   }
 
@@ -100,7 +102,7 @@ export class AsmReader {
     }
     this.#queue = rest;
     if (paths.size > 0) {
-      if (paths.size > 1) this.#companyMs = this.#options.clock.monotonic();
+      if (paths.size > 1) this.#companyMs = this.#options.gatherClock.monotonic();
       this.#running++;
       void this.#group(paths).finally(() => {
         this.#running--;

@@ -18,6 +18,8 @@ export interface AwsSourceOptions {
   readonly region: string;
   readonly network: Network;
   readonly clock: Clock;
+  /** What reads that wait for company are timed by; default: `clock`. */
+  readonly gatherClock?: Clock | undefined;
   /** Put before the SDK's; default: the network's. */
   readonly userAgent?: string | undefined;
   readonly limits?: Partial<PollLimits> | undefined;
@@ -51,7 +53,7 @@ export function awsSourceOver(api: AsmApi, options: Omit<AwsSourceOptions, "netw
   const onUnmatched = options.onUnmatched ?? ((): void => undefined);
   const limits = { ...defaultLimits, ...options.limits };
   const poller = new AsmPoller({ api, clock, region, limits, onUnmatched });
-  const reader = new AsmReader({ api, clock, region, onUnmatched });
+  const reader = new AsmReader({ api, clock, gatherClock: options.gatherClock ?? clock, region, onUnmatched });
   return {
     identity: `${region}/${identityOf(options.access.credential)}`,
     async probe(signal: AbortSignal): Promise<void> {

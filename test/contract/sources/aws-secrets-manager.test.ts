@@ -16,7 +16,7 @@ import { SecretValue } from "../../../src/model/index.ts";
 import { Network } from "../../../src/net/index.ts";
 import type { PollDemand, SecretSource } from "../../../src/ports/index.ts";
 import { awsEndpoint, createAwsSource, operatorCredentials } from "../../../src/sources/index.ts";
-import { VirtualClock } from "../../../src/time/clock.ts";
+import { systemClock, VirtualClock } from "../../../src/time/clock.ts";
 import { testEnvironment } from "../../support/environment.ts";
 import { CANARY, describeSecretSource } from "./source-contract.ts";
 import { startTcpProxy } from "./tcp-proxy.ts";
@@ -85,7 +85,7 @@ async function setup(): Promise<Setup> {
         endpoint: awsEndpoint(region),
         allowed: [],
       });
-      const made = createAwsSource({ access, region, network, clock });
+      const made = createAwsSource({ access, region, network, clock, gatherClock: systemClock });
       sources.push(made);
       return made;
     },
@@ -137,7 +137,7 @@ describeSecretSource(
       endpoint: awsEndpoint(region),
       allowed: [],
     });
-    const source = createAwsSource({ access, region, network, clock: direct.clock });
+    const source = createAwsSource({ access, region, network, clock: direct.clock, gatherClock: systemClock });
     return {
       source,
       clock: direct.clock,
@@ -387,7 +387,9 @@ describe("AWS Secrets Manager", () => {
         allowed: [],
       });
       own.asm.resetCounts();
-      const sources = [1, 2, 3].map(() => createAwsSource({ access, region, network, clock: own.clock }));
+      const sources = [1, 2, 3].map(() =>
+        createAwsSource({ access, region, network, clock: own.clock, gatherClock: systemClock }),
+      );
       await Promise.all(
         sources.map((made) =>
           made.read({ path: "irsa/a" }, signal).then(

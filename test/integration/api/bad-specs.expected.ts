@@ -111,7 +111,8 @@ export const kubectlLines: Readonly<Record<string, string>> = {
     "spec.conflictResolution: Forbidden: remote_wins means that the source wins: write local_wins or manual, or set `authority: Source`",
   "conflict-word":
     'spec.conflictResolution: Unsupported value: "RemoteWins": supported values: "remote_wins", "local_wins", "manual"',
-  "adopt-approval": 'spec.adopt: Unsupported value: "WithApproval": supported values: "Never", "IfEqual"',
+  "adopt-approval":
+    "spec.targets.scaivault.maxVersions: Required value: adopt WithApproval writes over what others put there: write `maxVersions: 10` (at least 2) at targets.scaivault, so that it stays readable as a version",
   "deletion-release": 'spec.deletionPolicy: Unsupported value: "Release": supported values: "Retain", "Delete"',
   "apply-word": 'spec.apply: Unsupported value: "Manual": supported values: "Automatic", "OnApproval", "Never"',
   "interval-day": 'spec.syncInterval: Invalid value: "1d": write one number and one unit (s, m or h), such as 15m',
@@ -219,7 +220,8 @@ export const kubectlLines: Readonly<Record<string, string>> = {
     'spec.federation.naming: Unsupported value: "lowerdash": supported values: "Strict", "LowerDash"',
   "federation-cleanup-release":
     'spec.federation.cleanupPolicy: Unsupported value: "Release": supported values: "Retain", "Delete"',
-  "federation-adopt": 'spec.federation.adopt: Unsupported value: "Always": supported values: "Never", "IfEqual"',
+  "federation-adopt":
+    'spec.federation.adopt: Unsupported value: "Always": supported values: "Never", "IfEqual", "WithApproval"',
   "federation-one-version":
     "spec.federation.maxVersions: Invalid value: 1: spec.federation.maxVersions in body should be greater than or equal to 2",
   "federation-tag-form":
@@ -268,7 +270,6 @@ export const ownFindings: Readonly<Record<string, string>> = {
   "data-decode": "spec.targets.kubernetesSecret.data.0.decode: write Base64",
   "authority-word": "spec.authority: write Source or ScaiVault (did you mean Source?)",
   "conflict-word": "spec.conflictResolution: write remote_wins, local_wins or manual (did you mean remote_wins?)",
-  "adopt-approval": "spec.adopt: write Never or IfEqual",
   "deletion-release": "spec.deletionPolicy: write Retain or Delete",
   "apply-word": "spec.apply: write Automatic, OnApproval or Never",
   "interval-number":
@@ -290,7 +291,7 @@ export const ownFindings: Readonly<Record<string, string>> = {
   "exclude-empty": "spec.federation.pathMapping.0.exclude: write at least 1 item",
   "federation-naming": "spec.federation.naming: write Strict or LowerDash (did you mean LowerDash?)",
   "federation-cleanup-release": "spec.federation.cleanupPolicy: write Retain or Delete",
-  "federation-adopt": "spec.federation.adopt: write Never or IfEqual",
+  "federation-adopt": "spec.federation.adopt: write Never, IfEqual or WithApproval",
   "federation-one-version": "spec.federation.maxVersions: write a whole number from 2 to 1000, without quotes",
   "federation-tag-form": "spec.federation.tags.0.as: write key=value, key:value, value or Drop (did you mean value?)",
 };

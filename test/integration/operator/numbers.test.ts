@@ -112,7 +112,8 @@ describe("1,000 SecretSyncs on one ASM backend", () => {
     expect(seen.aws.valueReads).toBe(0);
     expect(seen.aws.total).toBeLessThanOrEqual(24);
     expect([seen.scaivault.valuesRead, seen.scaivault.versionsWritten]).toEqual([0, 0]);
-    expect(metadataCalls(seen)).toBeLessThanOrEqual(24);
+    // Ten for all objects; those that are looked at before the poll has ended ask once or twice more.
+    expect(metadataCalls(seen)).toBeLessThanOrEqual(36);
     expect(seen.scaivault.byRoute["PATCH /v1/secrets/{path}"] ?? 0).toBe(0);
     expect(new Set(writesOf(seen))).toEqual(new Set(["patch federationbackends/status aws"]));
     expect(writesOf(seen).length).toBeLessThanOrEqual(2);

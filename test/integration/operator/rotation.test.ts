@@ -126,7 +126,7 @@ const file = (name: string, content: string): string => {
   return path;
 };
 async function logInWith(auth: object): Promise<void> {
-  op.file = { ...op.file, scaivault: { url: "https://scaivault.scailabs.ai", auth } };
+  op.file = { ...op.file, scaivault: { url: "https://scaivault.scailabs.ai", auth, news: "Polling" } };
   await op.restart();
   await op.interval();
 }
