@@ -12,6 +12,7 @@ import type { Mark } from "../model/index.ts";
 import type { TargetObservation } from "../ports/index.ts";
 import { bindTarget, type BoundTarget } from "./bound-target.ts";
 import type { EvaluatedTarget } from "./evaluate.ts";
+import { sourceTagsOf } from "./source-state.ts";
 import type { Pair, Subject } from "./subject.ts";
 import { anyClaim, readOnlyPath, stillClaims, winningClaim } from "./target-claims.ts";
 import {
@@ -69,8 +70,7 @@ function scaivaultTarget(
   const path = pair.scaivaultPath;
   if (spec === undefined || path === undefined) return undefined;
   if (scaivault === undefined) return unconfigured(path);
-  const fact = subject.store?.poller.fact(pair.ref.path)?.fact;
-  const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+  const tags = sourceTagsOf(subject, pair.ref.path);
   const address = scaivaultAddress(spec, path, subject, tags, options.lane);
   const at = {
     kind: "ScaiVault" as const,

@@ -4,6 +4,7 @@ import { indexes } from "./caches.ts";
 import { membersOf } from "./members.ts";
 import type { NewsAudience } from "./scaivault-news.ts";
 import { mayLook } from "./scaivault-refresh.ts";
+import { sourceTagsOf } from "./source-state.ts";
 import { pairsOf, resolveSubject } from "./subject.ts";
 import { prefixesOf } from "./target-claims.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
@@ -41,8 +42,7 @@ function addressOf(world: World, objects: readonly KubeObject[], path: string): 
       continue;
     const pair = pairsOf(subject, membersOf(world, subject) ?? []).pairs.find((one) => one.scaivaultPath === path);
     if (pair === undefined) continue;
-    const fact = subject.store.poller.fact(pair.ref.path)?.fact;
-    const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+    const tags = sourceTagsOf(subject, pair.ref.path);
     return scaivaultAddress(spec, path, subject, tags, "rotated");
   }
   return undefined;

@@ -1,6 +1,7 @@
 import { activeSubjects } from "./demand.ts";
 import type { StoreHandle } from "./backend-registry.ts";
 import { membersOf } from "./members.ts";
+import { sourceTagsOf } from "./source-state.ts";
 import { pairsOf, type Subject } from "./subject.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
 
@@ -39,8 +40,7 @@ function* targetsOf(world: World, store: StoreHandle, subject: Subject): Generat
   if (spec === undefined || subject.location === undefined) return;
   for (const { ref, scaivaultPath } of pairsOf(subject, membersOf(world, subject) ?? []).pairs) {
     if (scaivaultPath === undefined || !mayLook(world, subject.sync.metadata.namespace, scaivaultPath)) continue;
-    const fact = store.poller.fact(ref.path)?.fact;
-    const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+    const tags = sourceTagsOf({ store }, ref.path);
     yield scaivaultAddress(spec, scaivaultPath, subject, tags, "verification");
   }
 }

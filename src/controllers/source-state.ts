@@ -23,3 +23,9 @@ export function sourceStateOf(subject: Subject, pair: Pair): SourceState | undef
   }
   return { state: "Present", version: resolved.version, older: resolved.older, numbered: resolved.numbered };
 }
+
+/** Tags of a source secret as the last poll saw them; none while nothing is known of it, or it is gone. */
+export function sourceTagsOf({ store }: Pick<Subject, "store">, path: string): readonly string[] {
+  const fact = store?.poller.fact(path)?.fact;
+  return fact?.state === "Present" ? (fact.tags ?? []) : [];
+}

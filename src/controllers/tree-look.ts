@@ -1,5 +1,5 @@
 import type { Mark } from "../model/index.ts";
-import { sourceStateOf } from "./source-state.ts";
+import { sourceStateOf, sourceTagsOf } from "./source-state.ts";
 import { brakeItem, type BrakeItem, holdTogether } from "./sync-brakes.ts";
 import type { TreeMemory } from "./tree-memory.ts";
 import { type ScaiVaultAddress, scaivaultAddress, type World } from "./world.ts";
@@ -12,8 +12,7 @@ export function addressOf({ tree: { subject }, members }: TreeMemory, path: stri
   const spec = subject.sync.spec.targets.scaivault;
   const source = members.get(path);
   if (spec === undefined || source === undefined) return undefined;
-  const fact = subject.store?.poller.fact(source)?.fact;
-  const tags = fact?.state === "Present" ? (fact.tags ?? []) : [];
+  const tags = sourceTagsOf(subject, source);
   return scaivaultAddress(spec, path, subject, tags, "verification");
 }
 
